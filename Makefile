@@ -1,0 +1,66 @@
+# The verbs a person types. `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+# One home for models and downloads, whichever folder a command runs in.
+export COURSE_HOME ?= $(CURDIR)/runs
+# Nothing here draws on a screen, and no library asks a server for news.
+export MPLBACKEND ?= Agg
+export HF_HUB_DISABLE_TELEMETRY ?= 1
+export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
+
+JB := $(BIN)/jupyter-book build . --all -W -n --keep-going
+PYTEST := $(BIN)/python -m pytest -rs --durations=5
+
+.DEFAULT_GOAL := help
+.PHONY: help env book test quick unit notebooks pages constraints clean
+
+help: ## list these verbs
+	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) \
+	  | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+env: $(INSTALLED) ## create .venv/ with every dependency, once
+
+# Made again only when what it is made from changes.
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; \
+	  sys.exit(0 if v >= (3, 11) else f"Python 3.11 or newer is needed and \
+	$(PYTHON) is {v[0]}.{v[1]}: make PYTHON=/path/to/python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -c constraints.txt \
+	  -e '.[notebooks,book,test]'
+	@touch $@
+
+book: export COURSE_SCALE ?= laptop
+book: $(INSTALLED) ## train the model, run every chapter, render the book
+	$(BIN)/python -c 'from course_lib import presets, stages; \
+	  stages.trained(presets.load_preset())'
+	TQDM_DISABLE=1 $(JB)
+	@echo; echo "$(CURDIR)/_build/html/index.html"
+
+test: unit notebooks pages ## everything that checks the project
+
+quick: $(INSTALLED) ## the inner loop: unit tests, without the slow ones
+	$(PYTEST) -m "not book and not slow" tests
+
+unit: $(INSTALLED) ## all unit tests
+	$(PYTEST) -m "not book" tests
+
+notebooks: $(INSTALLED) ## run every chapter at the smallest scale
+	$(PYTEST) --nbmake notebooks
+
+pages: $(INSTALLED) ## build strictly, then read every page in a browser
+	$(PYTEST) -m book tests
+
+constraints: ## resolve every pin again, in a fresh environment
+	rm -rf build/pins && $(PYTHON) -m venv build/pins
+	build/pins/bin/pip install -q '.[notebooks,book,test]'
+	{ sed -n '/^#/p' constraints.txt; build/pins/bin/pip freeze \
+	  --exclude course-lib | sed 's/^\(torch==[0-9.]*\)+.*/\1/'; } \
+	  > build/pins.txt
+	mv build/pins.txt constraints.txt
+
+clean: ## remove what is built; trained models in runs/ stay
+	rm -rf _build build *.egg-info

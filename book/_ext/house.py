@@ -1,0 +1,39 @@
+"""What the book's pages need and neither Jupyter Book nor its theme gives."""
+
+from importlib.metadata import files
+from pathlib import Path
+
+from sphinx.util.fileutil import copy_asset
+
+# Jupyter Book loads a live-code library that this book does not use, and
+# that would fetch parts of itself from another host.
+UNUSED_SCRIPTS = ("thebe", "sphinx-thebe")
+
+
+def copy_mathjax(app, error):
+    """Put the one MathJax bundle and its fonts beside the pages."""
+    if error or app.builder.format != "html":
+        return
+    source = next(
+        Path(f.locate()) for f in files("sphinx-mathjax-offline")
+        if f.name == "tex-chtml-full.js"
+    ).parent
+    target = Path(app.outdir, "_static", "mathjax")
+    copy_asset(source / "tex-chtml-full.js", target)
+    fonts = Path("output", "chtml", "fonts", "woff-v2")
+    copy_asset(source / fonts, target / fonts)
+
+
+def drop_unused_scripts(app, pagename, templatename, context, doctree):
+    """Leave out scripts of features that are switched off."""
+    context["script_files"] = [
+        script for script in context.get("script_files", [])
+        if not any(name in str(script) for name in UNUSED_SCRIPTS)
+    ]
+
+
+def setup(app):
+    """Register both hooks; late, so that the scripts are already listed."""
+    app.connect("build-finished", copy_mathjax)
+    app.connect("html-page-context", drop_unused_scripts, priority=900)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
