@@ -1,0 +1,80 @@
+"""How good is it: validation loss, perplexity, bits per byte (chapter 5).
+
+Loss in nats per token depends on the tokenizer; bits per byte do not, so
+only they compare models with different vocabularies. Text is read in
+windows that do not overlap; end-of-text stands before and after each
+document and counts as a token of zero bytes.
+"""
+
+import math
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from course_lib.data import Tokens, pack
+from course_lib.model import GPT, IGNORE
+from course_lib.tokenizer import Tokenizer
+
+WINDOW_TOKENS = 8192  # tokens in a forward pass; the result ignores it
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Nats per token, and what follows from the total."""
+
+    loss: float
+    tokens: int
+    bytes: int
+
+    @property
+    def perplexity(self) -> float:
+        """exp(loss): how many equally likely tokens would be as hard."""
+        return math.exp(self.loss)
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Total nats / (ln 2 * bytes of text)."""
+        return self.loss * self.tokens / (math.log(2) * self.bytes)
+
+
+@torch.no_grad()
+def evaluate(model: GPT, data: Tokens, *, max_tokens: int | None = None,
+             precision=None) -> Evaluation:
+    """Loss over a token file, or its first `max_tokens`.
+
+    With `max_tokens` the bytes are the header's, in proportion. The model
+    is put in evaluation mode and back. `precision` is a context manager
+    such as torch.autocast, float32 without one.
+    """
+    device = model.head.device
+    T = model.config.context_length
+    count = min(data.tokens - 1, max_tokens or data.tokens)
+    rows = max(1, WINDOW_TOKENS // T)
+    total, training = 0.0, model.training
+    model.eval()
+    try:
+        for start in range(0, count, rows * T):
+            size = min(rows * T, count - start)
+            ids = data.ids[start:start + size + 1].astype(np.int64)
+            inputs = np.zeros((-(-size // T), T), np.int64)
+            targets = np.full_like(inputs, IGNORE)
+            inputs.flat[:size], targets.flat[:size] = ids[:-1], ids[1:]
+            batch = [torch.from_numpy(part).to(device)
+                     for part in (inputs, targets)]
+            with precision or torch.autocast("cpu", enabled=False):
+                total += model.loss(*batch).double().item() * size
+    finally:
+        model.train(training)
+    share = count / (data.tokens - 1)
+    return Evaluation(total / count, count, round(data.bytes * share))
+
+
+def evaluate_text(model: GPT, tokenizer: Tokenizer,
+                  texts: Iterable[str]) -> Evaluation:
+    """The same for documents given as strings."""
+    with tempfile.TemporaryDirectory() as folder:
+        return evaluate(model, pack(texts, tokenizer, Path(folder, "t.bin")))

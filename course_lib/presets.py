@@ -1,0 +1,102 @@
+"""The three scales at which everything runs: smoke, laptop, full."""
+
+import os
+from dataclasses import asdict, dataclass, replace
+
+from course_lib.model import GPTConfig
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A scale: which text, which model, how long, how fast it learns.
+
+    `tokens` is the length of training and `batch_tokens` the tokens a step,
+    which must divide into whole rows of the model's context.
+    """
+
+    name: str
+    corpus: str
+    model: GPTConfig
+    tokens: int
+    batch_tokens: int
+    learning_rate: float
+    warmup_steps: int
+    weight_decay: float = 0.1
+    clip: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self):
+        T = self.model.context_length
+        if self.batch_tokens % T or self.batch_tokens < T:
+            raise ValueError(f"batch_tokens={self.batch_tokens} must be a "
+                             f"multiple of the context, {T}")
+        if self.tokens < self.batch_tokens:
+            raise ValueError(f"tokens={self.tokens} must be at least one "
+                             f"step, batch_tokens={self.batch_tokens}")
+        if not self.learning_rate > 0:
+            raise ValueError("learning_rate must be above 0, not "
+                             f"{self.learning_rate}")
+        if self.warmup_steps < 0:
+            raise ValueError("warmup_steps must be 0 or more, not "
+                             f"{self.warmup_steps}")
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps in the run."""
+        return self.tokens // self.batch_tokens
+
+    @property
+    def rows(self) -> int:
+        """Rows of context_length tokens in a step."""
+        return self.batch_tokens // self.model.context_length
+
+    def to_dict(self) -> dict:
+        """Plain values, for JSON; `Preset.from_dict` reads them back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "Preset":
+        return cls(**(values | {"model": GPTConfig(**values["model"])}))
+
+
+PRESETS = {preset.name: preset for preset in (
+    Preset("smoke", "stories:3000",
+           GPTConfig(vocab_size=512, context_length=64,
+                     n_layer=2, n_head=2, n_embd=64),
+           tokens=300_000, batch_tokens=2_048,
+           learning_rate=4e-3, warmup_steps=10),
+    Preset("laptop", "stories:36000",
+           GPTConfig(vocab_size=1024, context_length=128,
+                     n_layer=4, n_head=4, n_embd=128),
+           tokens=4_000_000, batch_tokens=4_096,
+           learning_rate=3e-3, warmup_steps=50),
+    Preset("full", "bookcorpus",
+           GPTConfig(vocab_size=50_304, context_length=512,
+                     n_layer=8, n_head=8, n_embd=512),
+           tokens=1_100_000_000, batch_tokens=262_144,
+           learning_rate=1.5e-3, warmup_steps=200),
+)}
+
+
+def load_preset(name: str | None = None) -> Preset:
+    """The preset of that name; without one, of $COURSE_SCALE, or `laptop`.
+
+    Raises ValueError for an unknown name.
+    """
+    name = name or os.environ.get("COURSE_SCALE") or "laptop"
+    if name not in PRESETS:
+        raise ValueError(f"no preset {name!r}: choose one of "
+                         f"{', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def for_prose(preset: Preset) -> Preset:
+    """The preset for real prose instead of the built-in stories.
+
+    Books use more words than the stories do, so the laptop model gets a
+    larger vocabulary and a longer run; the others stay.
+    """
+    if preset.name != "laptop":
+        return preset
+    return replace(preset, tokens=20_000_000,
+                   model=replace(preset.model, vocab_size=4096))

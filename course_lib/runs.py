@@ -1,0 +1,177 @@
+"""A run folder: what stands in it, how it is made, how it is opened.
+
+    run.json         preset, corpus, split rule, provenance (written last)
+    tokenizer.json   the vocabulary and its merges
+    train.bin val.bin, each with a .json header: the token files
+    log.jsonl timing.jsonl checkpoints/ snapshots/: written by the trainer
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from course_lib import checkpoint, data, device
+from course_lib.corpus import Corpus
+from course_lib.model import GPT
+from course_lib.presets import Preset
+from course_lib.tokenizer import Tokenizer, load_tokenizer, train_tokenizer
+from course_lib.train import read_log, train
+
+# Merges settle long before this much text, and counting pairs costs memory.
+TOKENIZER_BYTES = 100_000_000
+
+
+@dataclass(frozen=True)
+class Run:
+    """An existing, complete run folder; made by `prepare` or `open_run`."""
+
+    folder: Path
+    record: dict
+
+    @cached_property
+    def preset(self) -> Preset:
+        return Preset.from_dict(self.record["preset"])
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        return load_tokenizer(self.folder / "tokenizer.json")
+
+    @cached_property
+    def train_tokens(self) -> data.Tokens:
+        return data.Tokens(self.folder / "train.bin", self.tokenizer)
+
+    @cached_property
+    def val_tokens(self) -> data.Tokens:
+        return data.Tokens(self.folder / "val.bin", self.tokenizer)
+
+    @property
+    def log(self) -> list[dict]:
+        """The records of log.jsonl, oldest first."""
+        return read_log(self.folder / "log.jsonl")
+
+    @property
+    def started(self) -> bool:
+        """Whether there is a checkpoint to go on from."""
+        return bool(checkpoint.checkpoints(self.folder / "checkpoints"))
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last step was taken, saved and evaluated."""
+        log = self.log
+        return (self.started and bool(log) and "val_loss" in log[-1]
+                and log[-1]["step"] == self.preset.steps)
+
+    def train(self, **options):
+        """Start or go on training; options as in `course_lib.train.train`."""
+        return train(self.folder, self.preset, self.train_tokens,
+                     self.val_tokens, **options)
+
+    def model(self, where: str = "cpu") -> GPT:
+        """The newest model, in evaluation mode. Raises FileNotFoundError
+        before training, ValueError when it does not fit the tokenizer."""
+        model = self._empty_model()
+        if checkpoint.load_newest(self.folder / "checkpoints", model) is None:
+            raise FileNotFoundError(f"{self.folder} has no trained model yet:"
+                                    f" run `course train {self.folder}`")
+        return model.to(where).eval()
+
+    def snapshots(self) -> Iterator[tuple[int, GPT]]:
+        """(step, model) at 0, 1, 10 and 100% of the run."""
+        for folder in sorted((self.folder / "snapshots").glob("step-*")):
+            model = self._empty_model()
+            checkpoint.load_weights(folder / "model.safetensors", model)
+            yield int(folder.name.removeprefix("step-")), model.eval()
+
+    def _empty_model(self) -> GPT:
+        config, tokenizer = self.preset.model, self.tokenizer
+        if tokenizer.vocab_size != config.vocab_size:
+            raise ValueError(
+                f"the tokenizer in {self.folder} has {tokenizer.vocab_size} "
+                f"entries and the model {config.vocab_size}: one of the two "
+                "files is from another run")
+        return GPT(config)
+
+
+def open_run(folder) -> Run:
+    """Open a prepared run folder. Raises FileNotFoundError or ValueError."""
+    folder = Path(folder)
+    path = folder / "run.json"
+    if not path.is_file():
+        found = "is no run folder (no run.json in it)" if folder.is_dir() \
+            else "does not exist"
+        raise FileNotFoundError(f"{folder} {found}: make one with `course "
+                                f"prepare --out {folder}`")
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        Preset.from_dict(record["preset"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged ({error}): prepare the run "
+                         "again in a new folder") from None
+    return Run(folder, record)
+
+
+def prepare(folder, preset: Preset, corpus: Corpus,
+            report: Callable[[str], None] = lambda line: None) -> Run:
+    """Make a run folder ready for training: tokenizer and token files.
+
+    Doing it again with the same preset and corpus changes nothing. Raises
+    FileExistsError when the folder holds anything else, and ValueError when
+    the text is too little for the preset.
+    """
+    folder = Path(folder)
+    wanted = dict(preset=preset.to_dict(),
+                  corpus=dict(name=corpus.name,
+                              fingerprint=corpus.fingerprint))
+    if (folder / "run.json").is_file():
+        run = open_run(folder)
+        if {key: run.record[key] for key in wanted} != wanted:
+            raise FileExistsError(f"{folder} holds another run: choose a new "
+                                  "folder with --out")
+        report(f"{folder} is already prepared")
+        return run
+    if folder.exists() and not folder.is_dir() or any(
+            path.name not in PREPARED for path in _inside(folder)):
+        raise FileExistsError(f"{folder} exists and is no run folder: choose "
+                              "a new one with --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    rule = data.choose_split(corpus.texts())
+
+    def part(validation: bool):
+        return data.side(corpus.texts(), rule, validation)
+
+    report(f"training a tokenizer of {preset.model.vocab_size:,} entries")
+    tokenizer = train_tokenizer(first_bytes(part(False), TOKENIZER_BYTES),
+                                preset.model.vocab_size)
+    tokenizer.save(folder / "tokenizer.json")
+    files = {}
+    for name, validation in (("val", True), ("train", False)):
+        tokens = data.pack(part(validation), tokenizer,
+                           folder / f"{name}.bin")
+        tokens.windows(preset.model.context_length)
+        report(f"{name}.bin: {tokens.tokens:,} tokens of {tokens.bytes:,} "
+               f"bytes in {tokens.documents:,} documents")
+        files[name] = dict(tokens=tokens.tokens, bytes=tokens.bytes,
+                           documents=tokens.documents)
+    data.write_json(folder / "run.json", dict(
+        **wanted, split=rule, files=files, tokenizer_bytes=TOKENIZER_BYTES,
+        prepared=device.provenance(device.choose_device())))
+    return open_run(folder)
+
+
+PREPARED = {name + ending for name in ("train", "val", "tokenizer", "run")
+            for ending in (".bin", ".json", ".partial", ".json.partial")}
+
+
+def _inside(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def first_bytes(texts: Iterable[str], limit: int) -> Iterator[str]:
+    """The first documents, as many as begin within `limit` bytes."""
+    for text in texts:
+        if limit <= 0:
+            return
+        limit -= len(text)
+        yield text
