@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import os
 import platform
 import shlex
 import subprocess
@@ -47,6 +48,13 @@ def device_name(device: str) -> str:
                     if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
+
+
+def memory(device: str) -> int:
+    """Bytes of memory that the device has."""
+    if device == "cuda":
+        return torch.cuda.get_device_properties().total_memory
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def matmul_peak(device: str, seconds: float = 0.5) -> float:

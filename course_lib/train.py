@@ -12,7 +12,6 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,9 +20,10 @@ from safetensors.torch import save_file
 from tqdm import tqdm
 
 from course_lib import checkpoint
-from course_lib.budget import flops_per_token
+from course_lib.budget import find_gpu, flops_per_token
 from course_lib.data import Tokens
-from course_lib.device import autocast, choose_device
+from course_lib.device import (autocast, choose_device, device_name,
+                               matmul_peak, synchronize)
 from course_lib.evaluate import Evaluation, evaluate
 from course_lib.model import GPT
 from course_lib.presets import Preset
@@ -103,21 +103,19 @@ def train_step(model, optimizer, batch, rate, clip, micro_rows=None,
 
 def train(folder, preset: Preset, data: Tokens, validation: Tokens, *,
           device: str | None = None, micro_rows: int | None = None,
-          stop_at: int | None = None, progress: bool = True,
-          meter: Callable[[float], dict] | None = None) -> Result:
+          stop_at: int | None = None, progress: bool = True) -> Result:
     """Train in a run folder, from its newest checkpoint or from nothing.
 
     `stop_at` ends the call after that step, with a checkpoint to go on
-    from; so do SIGTERM and Ctrl-C. `meter(FLOP per second)` may add fields
-    (MFU, US$ per hour) to a line of timing.jsonl. Raises Diverged when the
-    loss is no longer a number, and ValueError when the data or the
-    checkpoints do not fit the preset.
+    from; so do SIGTERM and Ctrl-C. Raises Diverged when the loss is no
+    longer a number, and ValueError when the data or the checkpoints do not
+    fit the preset.
     """
     folder, device = Path(folder), device or choose_device()
     T = preset.model.context_length
     data.windows(T)  # refuses a context longer than the data
     model, optimizer = start(preset, device)
-    finger
+    fingerprint = dict(tokenizer=data.header["tokenizer"], tokens=data.tokens,
                        preset=preset.to_dict())
     fresh = dict(step=0, seconds=0.0, fingerprint=fingerprint)
     state = checkpoint.load_newest(
@@ -132,6 +130,7 @@ def train(folder, preset: Preset, data: Tokens, validation: Tokens, *,
     snapshots = {round(share * preset.steps) for share in SNAPSHOTS}
     log = Log(folder, step)
     precision, result = autocast(device), None
+    peak, price = matmul_peak(device), hourly_price(device)
     bar = tqdm(total=preset.steps, initial=step, unit="step",
                disable=not progress, mininterval=2, desc="training")
     with bar, stop_signals() as stopping:
@@ -171,9 +170,9 @@ def train(folder, preset: Preset, data: Tokens, validation: Tokens, *,
                 seconds += now - mark
                 speed = steps * preset.batch_tokens / (now - mark)
                 mark = now
-                flops = speed * flops_per_token(preset.model, T)
+                mfu = speed * flops_per_token(preset.model, T) / peak
                 log.time(step=step, seconds=seconds, tokens_per_second=speed,
-                         **(meter(flops) if meter else {}))
+                         mfu=mfu, dollars=price * seconds / 3600)
                 bar.set_postfix_str(f"loss {newest['loss']:.3f}, "
                                     f"{speed:,.0f} tokens/s")
                 if now - saved > SAVE_SECONDS or step >= end or stopping:
@@ -192,6 +191,35 @@ def start(preset: Preset, device: str):
         for block in model.transformer.h:
             block.compile()
     return model, make_optimizer(model, preset)
+
+
+def hourly_price(device: str) -> float:
+    """US$ an hour by the book's table; 0 for a machine of one's own."""
+    try:
+        return find_gpu(device_name(device)).dollars_per_hour
+    except ValueError:
+        return 0.0
+
+
+def measure_speed(preset: Preset, device: str, seconds: float = 5) -> float:
+    """Tokens per second of training steps on random tokens, the best of a
+    few: one micro-batch each, so that `full` can be measured anywhere."""
+    model, optimizer = start(preset, device)
+    T = preset.model.context_length
+    limit = MICRO_TOKENS[device] // 8 if device == "cpu" \
+        else MICRO_TOKENS[device]
+    rows = max(1, min(preset.rows, limit // T))
+    batch = torch.randint(preset.model.vocab_size, (2, rows, T),
+                          device=device)
+    best, end, steps = 0.0, time.monotonic() + seconds, 0
+    while steps < 3 or time.monotonic() < end:
+        begun = time.monotonic()
+        train_step(model, optimizer, batch, 1e-4, preset.clip,
+                   precision=autocast(device))
+        synchronize(device)
+        best = max(best, rows * T / (time.monotonic() - begun))
+        steps += 1
+    return best
 
 
 def save_snapshot(folder: Path, step: int, model: GPT) -> None:
