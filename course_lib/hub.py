@@ -5,11 +5,13 @@ AutoTokenizer, offline; a GPT-2 of any size loads from its model or folder.
 """
 
 import json
+import math
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 
+from course_lib.budget import count_parameters
 from course_lib.data import write_json
 from course_lib.model import GPT, GPTConfig
 from course_lib.tokenizer import EOT, Tokenizer
@@ -106,3 +108,48 @@ def save_hf(model: GPT, tokenizer: Tokenizer, folder) -> None:
         eos_token=EOT, pad_token=EOT, unk_token=EOT,
         model_max_length=model.config.context_length,
         clean_up_tokenization_spaces=False))
+
+
+def export_run(run, folder) -> None:
+    """`save_hf` for a trained run, with a model card made of its record."""
+    save_hf(run.model(), run.tokenizer, folder)
+    Path(folder, "README.md").write_text(model_card(run), encoding="utf-8")
+
+
+def model_card(run) -> str:
+    """What a stranger must know about a run's model, in Markdown."""
+    preset, record = run.preset, run.record
+    final = run.log[-1]
+    if "val_loss" not in final:
+        raise ValueError(f"{run.folder} has not finished training: run "
+                         f"`course train {run.folder} --resume`")
+    seconds = run.timing[-1]["seconds"]
+    total = count_parameters(preset.model).total
+    return f"""---
+library_name: transformers
+pipeline_tag: text-generation
+---
+# A GPT trained with course_lib
+
+GPT-2's architecture with {preset.model.n_layer} layers,
+{preset.model.n_head} heads and {preset.model.n_embd} channels:
+{total:,} parameters, a context of {preset.model.context_length} tokens and
+a byte-level vocabulary of {preset.model.vocab_size:,}.
+
+| | |
+|---|---|
+| trained on | {record["corpus"]["name"]} |
+| training text | {record["files"]["train"]["bytes"]:,} bytes, \
+{record["files"]["train"]["tokens"]:,} tokens |
+| tokens seen | {final["tokens"]:,} |
+| validation loss | {final["val_loss"]:.4f} nats per token |
+| validation perplexity | {math.exp(final["val_loss"]):.2f} |
+| validation bits per byte | {final["val_bits_per_byte"]:.4f} |
+| hardware | {record["prepared"]["device"]} |
+| training time | {seconds / 3600:.2f} hours |
+| cost by the book's price table | US${run.timing[-1]["dollars"]:.2f} |
+| licence of the weights | not stated: it depends on the training text |
+
+A small model of its training text and nothing more: it knows no facts, it
+repeats the text's prejudices, and it should not be asked for advice.
+"""

@@ -52,6 +52,11 @@ class Run:
         return read_log(self.folder / "log.jsonl")
 
     @property
+    def timing(self) -> list[dict]:
+        """The records of timing.jsonl, oldest first."""
+        return read_log(self.folder / "timing.jsonl")
+
+    @property
     def started(self) -> bool:
         """Whether there is a checkpoint to go on from."""
         return bool(checkpoint.checkpoints(self.folder / "checkpoints"))

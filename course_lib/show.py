@@ -1,0 +1,71 @@
+"""What chapters use to show things: source, the opening card, tokens."""
+
+import html
+import inspect
+import json
+from pathlib import Path
+
+from IPython.display import HTML, Markdown, display
+
+from course_lib.stages import ROOT
+
+RESULTS = ROOT / "book" / "results"
+
+
+def show_source(obj) -> None:
+    """Show an object's source as it stands in the package."""
+    display(Markdown(f"```python\n{inspect.getsource(obj).rstrip()}\n```"))
+
+
+def results(name: str) -> Path:
+    """The path of a recorded result. Raises FileNotFoundError, naming what
+    there is, when nothing of that name was recorded."""
+    path = RESULTS / name
+    if not path.is_file():
+        known = ", ".join(sorted(p.name for p in RESULTS.glob("*.*")))
+        raise FileNotFoundError(f"no recorded result {name}; there are: "
+                                f"{known or 'none'}")
+    return path
+
+
+def load_result(name: str) -> dict:
+    """A recorded JSON result."""
+    return json.loads(results(name).read_text(encoding="utf-8"))
+
+
+def card(chapter: str, *, needs: str, gives: str) -> None:
+    """The opening card of a chapter: what you need, how long it takes, what
+    you will have. Minutes come from the recorded timings."""
+    display(HTML(
+        '<div class="opening-card"><dl>'
+        + "".join(f"<dt>{name}</dt><dd>{html.escape(text)}</dd>"
+                  for name, text in (("You need", needs),
+                                     ("It takes", _minutes(chapter)),
+                                     ("You will have", gives)))
+        + "</dl></div>"))
+
+
+def _minutes(chapter: str) -> str:
+    try:
+        recorded = load_result("timings.json")
+        seconds = recorded["chapters"][chapter]
+    except (FileNotFoundError, KeyError):
+        return "not yet measured"
+    if seconds < 90:
+        length = f"about {max(5, round(seconds / 5) * 5)} seconds"
+    else:
+        length = f"about {round(seconds / 60)} minutes"
+    return f"{length} on {recorded['threads']} CPU cores at laptop scale"
+
+
+def colored_tokens(tokenizer, ids) -> HTML:
+    """Token ids as text, one coloured box a token (no colour has a meaning;
+    a box ends where a token ends)."""
+    spans = []
+    for place, token in enumerate(ids):
+        text = tokenizer.token_bytes(token).decode("utf-8", "replace")
+        text = html.escape(text or "<|endoftext|>")
+        text = text.replace(" ", "\u00b7").replace("\n", "\u21b5<br>")
+        spans.append(f'<span class="tok tok{place % 8}" title="{token}">'
+                     f"{text}</span>")
+    return HTML(f'<p class="tokens">{"".join(spans)}</p>')
