@@ -65,6 +65,11 @@ def _check(config: dict) -> None:
         if config.get(key, value) != value:
             raise ValueError(f"this is not GPT-2's architecture: {key} is "
                              f"{config[key]!r}, and only {value!r} is known")
+    missing = {"vocab_size", "n_positions", "n_layer", "n_head",
+               "n_embd"} - config.keys()
+    if missing:
+        raise ValueError("this is not GPT-2's configuration: it has no "
+                         f"{', '.join(sorted(missing))}")
     if config.get("n_inner") not in (None, 4 * config["n_embd"]):
         raise ValueError(f"n_inner={config['n_inner']} is not GPT-2's: "
                          f"expected {4 * config['n_embd']}")

@@ -41,7 +41,7 @@ class GPTConfig:
         names = ("vocab_size", "context_length", "n_layer", "n_head", "n_embd")
         for name in names:
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
+            if type(value) is not int or value < 1:  # True is an int too
                 raise ValueError(f"{name} must be a whole number of 1 or "
                                  f"more, not {value!r}")
         if self.n_embd % self.n_head:
@@ -244,5 +244,6 @@ def chunked_cross_entropy(x, weight, targets, chunk=LOSS_CHUNK):
         return F.cross_entropy(logits, targets, reduction="sum")
 
     sums = [checkpoint(total, *pair, use_reentrant=False)
-            for pair in zip(x.split(chunk), targets.split(chunk))]
+            for pair in zip(x.split(chunk), targets.split(chunk),
+                            strict=True)]
     return torch.stack(sums).sum() / (targets != IGNORE).sum()
