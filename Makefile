@@ -6,8 +6,8 @@ INSTALLED := $(VENV)/.installed
 
 # One home for models and downloads, whichever folder a command runs in.
 export COURSE_HOME ?= $(CURDIR)/runs
-# Nothing here draws on a screen, and no library asks a server for news.
-export MPLBACKEND ?= Agg
+# A backend from outside would keep figures out of the pages.
+unexport MPLBACKEND
 export HF_HUB_DISABLE_TELEMETRY ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
@@ -15,7 +15,8 @@ JB := $(BIN)/jupyter-book build . --all -W -n --keep-going
 PYTEST := $(BIN)/python -m pytest -rs --durations=5
 
 .DEFAULT_GOAL := help
-.PHONY: help env book test quick unit notebooks pages constraints clean
+.PHONY: help env book test quick unit notebooks pages \
+  pairs constraints clean
 
 help: ## list these verbs
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) \
@@ -54,11 +55,15 @@ notebooks: $(INSTALLED) ## run every chapter at the smallest scale
 pages: $(INSTALLED) ## build strictly, then read every page in a browser
 	$(PYTEST) -m book tests
 
+pairs: $(INSTALLED) ## bring each notebook up to date with its .py
+	$(BIN)/jupytext --update --to ipynb notebooks/[0-9]*.py
+	$(BIN)/jupytext --to py:percent notebooks/[0-9]*.ipynb
+
 constraints: ## resolve every pin again, in a fresh environment
 	rm -rf build/pins && $(PYTHON) -m venv build/pins
 	build/pins/bin/pip install -q '.[notebooks,book,test]'
 	{ sed -n '/^#/p' constraints.txt; build/pins/bin/pip freeze \
-	  --exclude course-lib | sed 's/^\(torch==[0-9.]*\)+.*/\1/'; } \
+	  --all --exclude course-lib --exclude pip | sed 's/^\(torch==[0-9.]*\)+.*/\1/'; } \
 	  > build/pins.txt
 	mv build/pins.txt constraints.txt
 

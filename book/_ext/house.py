@@ -24,16 +24,19 @@ def copy_mathjax(app, error):
     copy_asset(source / fonts, target / fonts)
 
 
-def drop_unused_scripts(app, pagename, templatename, context, doctree):
-    """Leave out scripts of features that are switched off."""
+def mend_page(app, pagename, templatename, context, doctree):
+    """Leave out scripts of unused features; give citations a valid role."""
     context["script_files"] = [
         script for script in context.get("script_files", [])
         if not any(name in str(script) for name in UNUSED_SCRIPTS)
     ]
+    # docutils puts a role that ARIA has dropped into a list that wants items.
+    context["body"] = context.get("body", "").replace(
+        'role="doc-biblioentry"', 'role="listitem"')
 
 
 def setup(app):
     """Register both hooks; late, so that the scripts are already listed."""
     app.connect("build-finished", copy_mathjax)
-    app.connect("html-page-context", drop_unused_scripts, priority=900)
+    app.connect("html-page-context", mend_page, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
