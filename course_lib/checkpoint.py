@@ -1,10 +1,10 @@
 """What survives: atomic, verified saves of all that a resume needs.
 
 A checkpoint is a folder with model.safetensors, optimizer.safetensors and
-state.json (step, fingerprints, sha256 of the other two). It is written
-under another name, flushed to the disk and renamed, so a folder called
-step-NNNNNNNN is whole; it is verified again when read. Nothing in it can
-execute code. Random states need no place in it: the trainer derives all
+state.json (step, fingerprints, sha256 of the other two and of itself). It
+is written under another name, flushed to the disk and renamed, so a folder
+called step-NNNNNNNN is whole; it is verified again when read. Nothing in it
+can execute code. Random states need no place in it: the trainer derives all
 randomness from (seed, step).
 """
 
@@ -12,15 +12,21 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from course_lib.data import write_json
 
 KEEP = 2
 FILES = ("model.safetensors", "optimizer.safetensors")
+
+
+class Damaged(ValueError):
+    """A byte of a checkpoint is not as it was saved."""
 
 
 def save_checkpoint(folder, step: int, model, optimizer, state: dict) -> Path:
@@ -31,20 +37,23 @@ def save_checkpoint(folder, step: int, model, optimizer, state: dict) -> Path:
     folder = Path(folder)
     final = folder / f"step-{step:08d}"
     partial = folder / f"partial-{step:08d}"
-    shutil.rmtree(partial, ignore_errors=True)
+    for left in folder.glob("partial-*"):  # by a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
     partial.mkdir(parents=True)
     save_file(model.state_dict(), partial / FILES[0])
     save_file(optimizer_tensors(model, optimizer), partial / FILES[1])
     hashes = {name: _sha256(partial / name) for name in FILES}
-    write_json(partial / "state.json",
-               dict(step=step, sha256=hashes, **state))
+    state = dict(step=step, sha256=hashes, **state)
+    write_json(partial / "state.json", dict(state, digest=_digest(state)))
     for path in (*partial.iterdir(), partial):
         _flush(path)
     if final.exists():  # the same step again, after a resume
         shutil.rmtree(final)
     os.replace(partial, final)
     _flush(folder)
-    for old in checkpoints(folder)[:-KEEP]:
+    found = checkpoints(folder)
+    place = found.index(final) + 1  # what comes after it was damaged
+    for old in found[:max(0, place - KEEP)] + found[place:]:
         shutil.rmtree(old)
     return final
 
@@ -54,40 +63,54 @@ def checkpoints(folder) -> list[Path]:
     return sorted(Path(folder).glob("step-????????"))
 
 
-def load_newest(folder, model, optimizer=None, report=print) -> dict | None:
+def load_newest(folder, model, optimizer=None, report=None) -> dict | None:
     """Load the newest checkpoint that verifies; returns its state.
 
-    A damaged one is named through `report` and the one before it is used.
-    Returns None when there is none at all; raises ValueError when there
-    are some and none is whole.
+    A damaged one is named through `report` (by default on stderr) and the
+    one before it is used. Returns None when there is none at all; raises
+    ValueError when there are some and none is whole, or when the newest
+    whole one is another model's.
     """
-    found = checkpoints(folder)
-    for path in reversed(found):
+    problems = []
+    for path in reversed(checkpoints(folder)):
         try:
-            return load_checkpoint(path, model, optimizer)
-        except ValueError as error:
-            report(f"{error}; trying the one before")
-    if found:
-        raise ValueError(f"no checkpoint in {folder} is whole")
+            state = load_checkpoint(path, model, optimizer)
+        except Damaged as error:
+            problems.append(str(error))
+            continue
+        for line in problems:
+            (report or _warn)(f"{line}: {path.name} is used instead")
+        return state
+    if problems:
+        raise Damaged(f"no checkpoint in {folder} is whole: {problems[0]}")
     return None
+
+
+def _warn(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def load_checkpoint(path, model, optimizer=None) -> dict:
     """Load one checkpoint folder into model and optimizer, in place.
 
-    Raises ValueError, naming the file, when a byte is not as it was saved
-    or when the weights are another model's.
+    Raises Damaged, naming the file, when a byte is not as it was saved, and
+    ValueError when the weights are another model's.
     """
     path = Path(path)
     try:
         state = json.loads((path / "state.json").read_text())
+        if state.pop("digest", _digest(state)) != _digest(state):
+            raise ValueError("state.json is not as it was saved")
         wrong = [name for name in FILES
                  if _sha256(path / name) != state["sha256"][name]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is damaged ({error})") from None
+    except OSError as error:
+        raise Damaged(f"{path} is damaged ({error.strerror}: "
+                      f"{Path(error.filename or path).name})") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Damaged(f"{path} is damaged ({error})") from None
     if wrong:
-        raise ValueError(f"{path / wrong[0]} is damaged: its checksum is "
-                         "not the saved one")
+        raise Damaged(f"{path / wrong[0]} is damaged: its checksum is not "
+                      "the saved one")
     load_weights(path / FILES[0], model)
     if optimizer is not None:
         _restore(optimizer, model, load_file(path / FILES[1]))
@@ -98,7 +121,7 @@ def load_weights(path, model) -> None:
     """Load a .safetensors file of weights; ValueError if it does not fit."""
     try:
         model.load_state_dict(load_file(path))
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{path} does not fit the model: {reason}") from None
 
@@ -120,6 +143,11 @@ def _restore(optimizer, model, tensors: dict[str, torch.Tensor]) -> None:
         # AdamW keeps its step count on the CPU unless it is fused there
         device = parameter.device if value.dim() else value.device
         optimizer.state[parameter][key] = value.to(device)
+
+
+def _digest(state: dict) -> str:
+    text = json.dumps(state, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:

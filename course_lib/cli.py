@@ -3,33 +3,51 @@
 Every user's mistake ends in one line on stderr and exit code 2.
 """
 
-import argparse
 import json
+import os
 import sys
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
-GPU_MFU = 0.4  # assumed where nothing was measured, and always shown
+from course_lib.arguments import GPU_MFU, SHAPE, TRAINING, parser
 
 
 def main(arguments=None) -> int:
     """Run one command; returns the exit code."""
-    options = parser().parse_args(arguments)
+    options = parser(doctor, plan, prepare, train, evaluate, sample,
+                     export).parse_args(arguments)
     try:
-        return options.run(options) or 0
+        code = options.run(options) or 0
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         print("course: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `course sample ... | head`
-        sys.stderr.close()
+        sys.stdout = open(os.devnull, "w")  # nothing to flush at exit
         return 0
-    except (ValueError, OSError) as error:
-        reason = str(error)
-        if isinstance(error, OSError) and error.strerror:
-            reason = f"{error.filename}: {error.strerror}"
+    except Exception as error:
+        reason = mistake(error)
+        if not reason:
+            raise
         print(f"course {options.command}: {reason}", file=sys.stderr)
         return 2
+
+
+def mistake(error: Exception) -> str | None:
+    """One line for what a user can mend; None for a bug of ours."""
+    if isinstance(error, OSError) and error.strerror:
+        named = f"{error.filename}: " if error.filename else ""
+        return named + error.strerror
+    if isinstance(error, ValueError | OSError):
+        return " ".join(str(error).split())
+    if type(error).__name__ == "SafetensorError":  # a full disk, mostly
+        return f"cannot read or write weights: {error}"
+    if isinstance(error, MemoryError) or "memory" in str(error) \
+            and isinstance(error, RuntimeError):
+        return "out of memory: take a smaller model or --micro-rows 1"
+    return None
 
 
 def doctor(options) -> None:
@@ -81,9 +99,37 @@ def duration(hours: float) -> str:
 
 def plan(options) -> None:
     """What a budget buys: compute, model, tokens, loss."""
-    from course_lib.budget import plan as make_plan
-    for line in make_plan(options.dollars, options.gpu, options.mfu).lines():
-        print(line)
+    from course_lib import budget
+    from course_lib.laws import PUBLISHED, ScalingLaw
+    plans = [budget.plan(options.dollars, options.gpu, options.mfu, law)
+             for law in PUBLISHED.values() if isinstance(law, ScalingLaw)]
+    best, gpu = plans[0], plans[0].gpu
+
+    def between(values):
+        return f"by other laws {count(min(values))} to {count(max(values))}"
+
+    print(f"budget   ${best.dollars:,.2f} on {gpu.name} at "
+          f"${gpu.dollars_per_hour}/h ({gpu.price_source}): "
+          f"{duration(best.hours)}")
+    print(f"compute  {best.flop:.3g} FLOP: {best.mfu:.0%} (assumed) of "
+          f"{gpu.peak_at() / 1e12:g} TFLOP/s in {gpu.training_precision}")
+    print(f"model    {count(best.N)} parameters; "
+          + between([plan.N for plan in plans]))
+    print(f"data     {count(best.D)} tokens; "
+          + between([plan.D for plan in plans]))
+    losses = [plan.loss for plan in plans]
+    print(f"loss     {best.loss:.2f} nats per token; by other laws "
+          f"{min(losses):.2f} to {max(losses):.2f}, each on its own text "
+          "and tokenizer")
+    print(f"law      {PUBLISHED['hoffmann_2022'].source}")
+
+
+def count(value: float) -> str:
+    """A count with three digits and a unit: 50.3M, 1.1B."""
+    for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K")):
+        if value >= size:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:.3g}"
 
 
 def prepare(options) -> None:
@@ -108,12 +154,12 @@ def train(options) -> None:
     """Train a prepared run."""
     from course_lib.runs import open_run
     run = open_run(options.folder)
-    if run.finished:
-        print(f"{run.folder} is trained: course sample {run.folder}")
-        return None
     if run.started and not options.resume:
         raise ValueError(f"{run.folder} already has checkpoints: add "
                          "--resume to go on from the newest")
+    if run.finished:
+        print(f"{run.folder} is trained: course sample {run.folder}")
+        return None
     result = run.train(micro_rows=options.micro_rows)
     if result.step < run.preset.steps:
         print(f"stopped and saved at step {result.step:,} of "
@@ -157,6 +203,8 @@ def sample(options) -> None:
     from course_lib.device import choose_device
     from course_lib.runs import open_run
     from course_lib.sample import stream
+    if options.n < 1:
+        raise ValueError(f"-n must be 1 or more, not {options.n}")
     run = open_run(options.folder)
     model, tokenizer = run.model(choose_device()), run.tokenizer
     prompt = tokenizer.encode(options.prompt) or [tokenizer.eot]
@@ -177,92 +225,10 @@ def export(options) -> None:
     from course_lib.runs import open_run
     run = open_run(options.folder)
     target = Path(options.to)
+    if not options.to:
+        raise ValueError("--to needs the name of a folder, not an empty one")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise FileExistsError(f"{target} is not empty: choose a new folder")
     export_run(run, target)
     print(f"{target}: load it with transformers' AutoModelForCausalLM and "
           "AutoTokenizer")
-
-
-# Options of `prepare` that change a preset: field -> (flag, help)
-SHAPE = {
-    "vocab_size": ("--vocab", "tokenizer entries"),
-    "context_length": ("--context", "tokens a row"),
-    "n_layer": ("--layers", "blocks"),
-    "n_head": ("--heads", "attention heads, a divisor of the width"),
-    "n_embd": ("--width", "channels"),
-}
-TRAINING = {
-    "tokens": ("--tokens", "tokens to train on"),
-    "batch_tokens": ("--batch", "tokens a step, a multiple of the context"),
-    "learning_rate": ("--learning-rate", "the peak"),
-    "seed": ("--seed", "of initial weights and order"),
-}
-
-
-def number(text: str) -> int:
-    """A count such as 4096, 4e6, 20M or 1.1B."""
-    scale = {"K": 1e3, "M": 1e6, "B": 1e9}.get(text[-1:].upper())
-    try:
-        value = float(text[:-1]) * scale if scale else float(text)
-        if value == int(value):
-            return int(value)
-    except (ValueError, OverflowError):
-        pass
-    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number such "
-                                     "as 4096, 20M or 1.1B")
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command line's grammar."""
-    top = argparse.ArgumentParser(
-        prog="course", description="Train a small GPT, from text to a "
-        "speaking model. Start with `course doctor`.")
-    verbs = top.add_subparsers(dest="command", required=True,
-                               metavar="COMMAND")
-
-    def verb(run, folder=True):
-        made = verbs.add_parser(
-            run.__name__, help=run.__doc__.rstrip("."),
-            description=run.__doc__,
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-        made.set_defaults(run=run)
-        if folder:
-            made.add_argument("folder", metavar="RUN", help="a run folder")
-        return made.add_argument
-
-    verb(doctor, folder=False)
-    add = verb(plan, folder=False)
-    add("--dollars", type=float, required=True, help="budget in US$")
-    add("--gpu", default="A100", help="a name from the book's table")
-    add("--mfu", type=float, default=GPU_MFU, help="share of the GPU's peak "
-        "that training reaches: an assumption unless you measured it")
-    add = verb(prepare, folder=False)
-    add("--corpus", nargs="+", metavar="CORPUS", help="stories[:COUNT], "
-        "bookcorpus, or files and folders of text; the preset's without")
-    add("--preset", default=None, help="smoke, laptop or full; "
-        "$COURSE_SCALE or laptop without")
-    add("--out", required=True, metavar="RUN", help="folder to make")
-    for name, (flag, text) in (SHAPE | TRAINING).items():
-        add(flag, dest=name, help=f"{text}; the preset's without",
-            type=float if name == "learning_rate" else number)
-    add = verb(train)
-    add("--resume", action="store_true", help="go on from the newest "
-        "checkpoint, or start where there is none")
-    add("--micro-rows", type=int, help="rows in one forward pass, when "
-        "memory is short")
-    add = verb(evaluate)
-    add("--text", nargs="+", help="files or folders instead of the run's "
-        "validation text")
-    add("--json", action="store_true", help="print JSON")
-    add = verb(sample)
-    add("--prompt", default="life is about", help="text to continue")
-    add("-n", type=int, default=1, help="how many continuations")
-    add("--tokens", type=number, default=100, help="new tokens at most")
-    add("--temperature", type=float, default=0.8, help="0 is greedy")
-    add("--top-k", type=int, help="keep the k likeliest tokens")
-    add("--top-p", type=float, help="keep the likeliest that reach p")
-    add("--seed", type=int, help="the same seed gives the same text")
-    add = verb(export)
-    add("--to", required=True, metavar="DIR", help="folder to make")
-    return top

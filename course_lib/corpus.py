@@ -10,11 +10,14 @@ import hashlib
 import io
 import json
 import lzma
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import zstandard
 
 from course_lib import stories
 
@@ -66,6 +69,9 @@ def find_files(paths) -> list[Path]:
     """The text files that paths name, sorted, each once."""
     found = {}
     for path in map(Path, paths):
+        if path == Path() and "." not in map(str, paths):
+            raise ValueError("an empty path names no text: give a file, a "
+                             "folder, or one of stories and bookcorpus")
         if path.is_dir():
             inside = sorted(f for f in path.rglob("*") if _is_text(f))
             if not inside:
@@ -91,16 +97,33 @@ def _is_text(path: Path) -> bool:
 
 
 def read_documents(path: Path) -> Iterator[str]:
-    """The documents of one file; Windows line ends become plain ones."""
+    """The documents of one file; Windows line ends become plain ones.
+
+    Raises ValueError, naming the file, for what is not text.
+    """
+    try:
+        yield from _documents(path)
+    except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError,
+            zstandard.ZstdError) as error:
+        raise ValueError(f"{path} cannot be unpacked: {error}") from None
+
+
+def _documents(path: Path) -> Iterator[str]:
     if path.name.removesuffix(path.suffix if path.suffix in COMPRESSIONS
                               else "").endswith(".jsonl"):
         with _open(path) as file:
             for number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
                 try:
-                    yield json.loads(line)["text"]
-                except (ValueError, KeyError, TypeError):
-                    raise ValueError(f"{path}, line {number}: expected a JSON "
-                                     'object with a "text" field') from None
+                    text = json.loads(line)["text"]
+                    text.encode()  # refuses what is no string, or no text
+                except (ValueError, KeyError, TypeError, AttributeError,
+                        RecursionError):
+                    raise ValueError(
+                        f"{path}, line {number}: expected a JSON object with "
+                        'a "text" field that holds Unicode text') from None
+                yield text
         return
     with _open(path) as file:
         data = file.read()
@@ -120,7 +143,6 @@ def _open(path: Path) -> io.BufferedIOBase:
     if path.suffix == ".xz":
         return lzma.open(path)
     if path.suffix == ".zst":
-        import zstandard
         return zstandard.open(path)
     return path.open("rb")
 

@@ -32,7 +32,8 @@ def is_validation(text: str) -> bool:
 
 
 def choose_split(texts: Iterable[str]) -> str:
-    """`hash`, or `tail` where hashing would hold out under 1% of the bytes.
+    """`hash`, or `tail` where hashing would hold out under 1% of the bytes
+    or, as with a single book, over half of them.
 
     Past 10,000 documents the share is so near 5% that the rest need not be
     read. Raises ValueError for an empty corpus.
@@ -44,7 +45,7 @@ def choose_split(texts: Iterable[str]) -> str:
         held_out += size * is_validation(text)
     if not total:
         raise ValueError("the corpus is empty: name one with text in it")
-    return "hash" if held_out >= 0.01 * total else "tail"
+    return "hash" if 0.01 * total <= held_out <= 0.5 * total else "tail"
 
 
 def split_document(text: str, rule: str) -> tuple[str, str]:
@@ -82,13 +83,18 @@ def pack(texts: Iterable[str], tokenizer: Tokenizer, path, progress=None):
     path = Path(path)
     dtype = np.uint16 if tokenizer.vocab_size <= 2**16 else np.uint32
     counts = dict(documents=0, tokens=1, bytes=0)
-    partial = path.with_suffix(".partial")
+    partial, digest = path.with_suffix(".partial"), hashlib.sha256()
     with partial.open("wb") as file:
-        file.write(dtype(tokenizer.eot).tobytes())
+        def write(ids):
+            part = np.array(ids, dtype).tobytes()
+            file.write(part)
+            digest.update(part)
+
+        write([tokenizer.eot])
         for group in _groups(texts):
             ids = [i for row in tokenizer.encode_batch(group)
                    for i in (*row, tokenizer.eot)]
-            file.write(np.array(ids, dtype).tobytes())
+            write(ids)
             size = sum(len(text.encode()) for text in group)
             counts["documents"] += len(group)
             counts["tokens"] += len(ids)
@@ -103,7 +109,8 @@ def pack(texts: Iterable[str], tokenizer: Tokenizer, path, progress=None):
                          "too small, add documents")
     os.replace(partial, path)
     header = dict(dtype=np.dtype(dtype).name, vocab_size=tokenizer.vocab_size,
-                  tokenizer=tokenizer.fingerprint, **counts)
+                  tokenizer=tokenizer.fingerprint,
+                  sha256=digest.hexdigest(), **counts)
     write_json(path.with_suffix(".json"), header)
     return Tokens(path)
 
@@ -143,21 +150,32 @@ class Tokens:
         self.path = Path(path)
         try:
             header = json.loads(self.path.with_suffix(".json").read_text())
+            self.documents = header["documents"]
+            self.tokens = header["tokens"]
+            self.bytes = header["bytes"]
             self.ids = np.memmap(self.path, header["dtype"], mode="r")
         except FileNotFoundError:
             raise FileNotFoundError(
                 f"no token file at {path}: make it with `course prepare`"
             ) from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} or its header is damaged ({error}): "
+                             "prepare it again") from None
         self.header = header
-        self.documents = header["documents"]
-        self.tokens = header["tokens"]
-        self.bytes = header["bytes"]
         if len(self.ids) != self.tokens:
             raise ValueError(f"{path} holds {len(self.ids):,} tokens and its "
                              f"header says {self.tokens:,}: prepare it again")
         if tokenizer and tokenizer.fingerprint != header["tokenizer"]:
             raise ValueError(f"{path} was made with another tokenizer: "
                              "prepare it again")
+
+    def verify(self) -> None:
+        """Raise ValueError when a byte is not as it was written."""
+        with self.path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != self.header.get("sha256", found):
+            raise ValueError(f"{self.path} is damaged: its checksum is not "
+                             "the saved one; prepare it again")
 
     def windows(self, context: int) -> int:
         """How many windows of `context` tokens an epoch has."""

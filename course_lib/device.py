@@ -81,9 +81,12 @@ def synchronize(device: str) -> None:
 def provenance(device: str) -> dict:
     """Where a result comes from: device, versions, commit, command, date."""
     root = Path(__file__).resolve().parent.parent
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=root,
-        capture_output=True, text=True, check=False).stdout.strip()
+    try:
+        commit = subprocess.run(
+            ["git", "describe", "--always", "--dirty"], cwd=root,
+            capture_output=True, text=True, check=False).stdout.strip()
+    except OSError:  # no git on this machine
+        commit = ""
     return dict(
         device=device_name(device), threads=torch.get_num_threads(),
         precision=precision(device), torch=torch.__version__,

@@ -33,7 +33,7 @@ class Evaluation:
     @property
     def perplexity(self) -> float:
         """exp(loss): how many equally likely tokens would be as hard."""
-        return math.exp(self.loss)
+        return math.exp(self.loss) if self.loss < 709 else math.inf
 
     @property
     def bits_per_byte(self) -> float:

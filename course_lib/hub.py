@@ -117,18 +117,19 @@ def save_hf(model: GPT, tokenizer: Tokenizer, folder) -> None:
 
 def export_run(run, folder) -> None:
     """`save_hf` for a trained run, with a model card made of its record."""
-    save_hf(run.model(), run.tokenizer, folder)
-    Path(folder, "README.md").write_text(model_card(run), encoding="utf-8")
+    model, card = run.model(), model_card(run)  # before anything is written
+    save_hf(model, run.tokenizer, folder)
+    Path(folder, "README.md").write_text(card, encoding="utf-8")
 
 
 def model_card(run) -> str:
     """What a stranger must know about a run's model, in Markdown."""
     preset, record = run.preset, run.record
-    final = run.log[-1]
-    if "val_loss" not in final:
+    if not run.finished:
         raise ValueError(f"{run.folder} has not finished training: run "
                          f"`course train {run.folder} --resume`")
-    seconds = run.timing[-1]["seconds"]
+    final, timing = run.log[-1], (run.timing or [{}])[-1]
+    seconds = timing.get("seconds", 0.0)
     total = count_parameters(preset.model).total
     return f"""---
 library_name: transformers
@@ -152,7 +153,7 @@ a byte-level vocabulary of {preset.model.vocab_size:,}.
 | validation bits per byte | {final["val_bits_per_byte"]:.4f} |
 | hardware | {record["prepared"]["device"]} |
 | training time | {seconds / 3600:.2f} hours |
-| cost by the book's price table | US${run.timing[-1]["dollars"]:.2f} |
+| cost by the book's price table | US${timing.get("dollars", 0.0):.2f} |
 | licence of the weights | not stated: it depends on the training text |
 
 A small model of its training text and nothing more: it knows no facts, it

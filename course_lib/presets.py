@@ -1,5 +1,6 @@
 """The three scales at which everything runs: smoke, laptop, full."""
 
+import math
 import os
 from dataclasses import asdict, dataclass, replace
 
@@ -26,6 +27,10 @@ class Preset:
     seed: int = 0
 
     def __post_init__(self):
+        for name in ("tokens", "batch_tokens", "warmup_steps", "seed"):
+            if not isinstance(getattr(self, name), int):
+                raise ValueError(f"{name} must be a whole number, not "
+                                 f"{getattr(self, name)!r}")
         T = self.model.context_length
         if self.batch_tokens % T or self.batch_tokens < T:
             raise ValueError(f"batch_tokens={self.batch_tokens} must be a "
@@ -33,12 +38,19 @@ class Preset:
         if self.tokens < self.batch_tokens:
             raise ValueError(f"tokens={self.tokens} must be at least one "
                              f"step, batch_tokens={self.batch_tokens}")
-        if not self.learning_rate > 0:
-            raise ValueError("learning_rate must be above 0, not "
-                             f"{self.learning_rate}")
+        for name in ("learning_rate", "clip"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be above 0 and finite, not "
+                                 f"{getattr(self, name)}")
+        if not 0 <= self.weight_decay < math.inf:
+            raise ValueError("weight_decay must be 0 or more and finite, "
+                             f"not {self.weight_decay}")
         if self.warmup_steps < 0:
             raise ValueError("warmup_steps must be 0 or more, not "
                              f"{self.warmup_steps}")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError("seed must lie between 0 and 2**32 - 1, not "
+                             f"{self.seed}")
 
     @property
     def steps(self) -> int:

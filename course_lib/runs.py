@@ -6,18 +6,22 @@
     log.jsonl timing.jsonl checkpoints/ snapshots/: written by the trainer
 """
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from course_lib import checkpoint, data, device
 from course_lib.corpus import Corpus
+from course_lib.log import read_log
 from course_lib.model import GPT
 from course_lib.presets import Preset
 from course_lib.tokenizer import Tokenizer, load_tokenizer, train_tokenizer
-from course_lib.train import read_log, train
+from course_lib.train import train
 
 # Merges settle long before this much text, and counting pairs costs memory.
 TOKENIZER_BYTES = 100_000_000
@@ -69,17 +73,27 @@ class Run:
                 and log[-1]["step"] == self.preset.steps)
 
     def train(self, **options):
-        """Start or go on training; options as in `course_lib.train.train`."""
-        return train(self.folder, self.preset, self.train_tokens,
-                     self.val_tokens, **options)
+        """Start or go on training; options as in `course_lib.train.train`.
+
+        Raises BlockingIOError when another process is at it.
+        """
+        self._empty_model()
+        with locked(self.folder):
+            return train(self.folder, self.preset, self.train_tokens,
+                         self.val_tokens, **options)
 
     def model(self, where: str = "cpu") -> GPT:
         """The newest model, in evaluation mode. Raises FileNotFoundError
         before training, ValueError when it does not fit the tokenizer."""
         model = self._empty_model()
-        if checkpoint.load_newest(self.folder / "checkpoints", model) is None:
+        state = checkpoint.load_newest(self.folder / "checkpoints", model)
+        if state is None:
             raise FileNotFoundError(f"{self.folder} has no trained model yet:"
                                     f" run `course train {self.folder}`")
+        if state["fingerprint"]["tokenizer"] != self.tokenizer.fingerprint:
+            raise ValueError(f"{self.folder / 'tokenizer.json'} is not the "
+                             "tokenizer that the checkpoints were trained "
+                             "with: one of the two is from another run")
         return model.to(where).eval()
 
     def snapshots(self) -> Iterator[tuple[int, GPT]]:
@@ -111,6 +125,7 @@ def open_run(folder) -> Run:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         Preset.from_dict(record["preset"])
+        record["corpus"]["fingerprint"], record["files"]["train"]["bytes"]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error}): prepare the run "
                          "again in a new folder") from None
@@ -125,22 +140,31 @@ def prepare(folder, preset: Preset, corpus: Corpus,
     FileExistsError when the folder holds anything else, and ValueError when
     the text is too little for the preset.
     """
+    if not str(folder):
+        raise ValueError("the run folder needs a name, not an empty one")
     folder = Path(folder)
+    if not (folder / "run.json").exists():
+        if folder.exists() and not folder.is_dir() or not _ours(folder):
+            raise FileExistsError(f"{folder} exists and is no run folder: "
+                                  "choose a new one with --out")
+        folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder):
+        return _prepare(folder, preset, corpus, report)
+
+
+def _prepare(folder: Path, preset: Preset, corpus: Corpus, report) -> Run:
     wanted = dict(preset=preset.to_dict(),
                   corpus=dict(name=corpus.name,
                               fingerprint=corpus.fingerprint))
     if (folder / "run.json").is_file():
         run = open_run(folder)
-        if {key: run.record[key] for key in wanted} != wanted:
+        if (run.record["preset"] != wanted["preset"] or corpus.fingerprint
+                != run.record["corpus"]["fingerprint"]):
             raise FileExistsError(f"{folder} holds another run: choose a new "
                                   "folder with --out")
         report(f"{folder} is already prepared")
         return run
-    if folder.exists() and not folder.is_dir() or any(
-            path.name not in PREPARED for path in _inside(folder)):
-        raise FileExistsError(f"{folder} exists and is no run folder: choose "
-                              "a new one with --out")
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / UNFINISHED).touch()  # its name goes when run.json is written
     rule = data.choose_split(corpus.texts())
 
     def part(validation: bool):
@@ -165,12 +189,29 @@ def prepare(folder, preset: Preset, corpus: Corpus,
     return open_run(folder)
 
 
-PREPARED = {name + ending for name in ("train", "val", "tokenizer", "run")
-            for ending in (".bin", ".json", ".partial", ".json.partial")}
+LOCK, UNFINISHED = "run.lock", "run.json.partial"
 
 
-def _inside(folder: Path) -> list[Path]:
-    return list(folder.iterdir()) if folder.is_dir() else []
+def _ours(folder: Path) -> bool:
+    """Whether a folder is empty, or was left so by an earlier `prepare`."""
+    inside = {path.name for path in folder.iterdir()} \
+        if folder.is_dir() else set()
+    return inside <= {LOCK} or UNFINISHED in inside
+
+
+@contextlib.contextmanager
+def locked(folder: Path):
+    """Keep other processes from writing in a run folder."""
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise BlockingIOError(f"another process is preparing or training "
+                              f"{folder}: wait for it to end") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def first_bytes(texts: Iterable[str], limit: int) -> Iterator[str]:

@@ -27,7 +27,8 @@ def probabilities(logits, temperature=1.0, top_k=None, top_p=None):
     logits = logits.double()
     if temperature == 0:
         return F.one_hot(logits.argmax(-1), logits.size(-1)).double()
-    logits = logits / temperature
+    # the largest becomes 0, so that no temperature overflows
+    logits = (logits - logits.amax(-1, keepdim=True)) / temperature
     # stable, so that equal logits are kept in the order of their ids
     values, order = logits.sort(descending=True, stable=True)
     if top_k is not None:

@@ -6,7 +6,6 @@ in the same bits as one that was not (on one CPU configuration).
 """
 
 import contextlib
-import json
 import math
 import os
 import signal
@@ -25,6 +24,7 @@ from course_lib.data import Tokens
 from course_lib.device import (autocast, choose_device, device_name,
                                matmul_peak, synchronize)
 from course_lib.evaluate import Evaluation, evaluate
+from course_lib.log import Diverged, Log
 from course_lib.model import GPT
 from course_lib.presets import Preset
 
@@ -33,10 +33,6 @@ EVALUATIONS = 20  # points on the validation curve, besides the first
 SAVE_SECONDS = 120  # about this long between checkpoints
 MICRO_TOKENS = {"cpu": 8_192, "mps": 8_192, "cuda": 32_768}
 VALIDATION_TOKENS = 32_768  # for the curve; the last point uses them all
-
-
-class Diverged(ValueError):
-    """The loss or the gradient is no longer a number."""
 
 
 @dataclass(frozen=True)
@@ -109,14 +105,21 @@ def train(folder, preset: Preset, data: Tokens, validation: Tokens, *,
     `stop_at` ends the call after that step, with a checkpoint to go on
     from; so do SIGTERM and Ctrl-C. Raises Diverged when the loss is no
     longer a number, and ValueError when the data or the checkpoints do not
-    fit the preset.
+    fit the preset or are damaged.
     """
+    if micro_rows is not None and micro_rows < 1:
+        raise ValueError(f"micro_rows must be 1 or more, not {micro_rows}")
     folder, device = Path(folder), device or choose_device()
     T = preset.model.context_length
     data.windows(T)  # refuses a context longer than the data
+    for tokens in (data, validation):
+        tokens.verify()
     model, optimizer = start(preset, device)
     fingerprint = dict(tokenizer=data.header["tokenizer"], tokens=data.tokens,
-                       preset=preset.to_dict())
+                       preset=preset.to_dict(),
+                       **{name: tokens.header["sha256"] for name, tokens
+                          in (("data", data), ("validation", validation))
+                          if "sha256" in tokens.header})
     fresh = dict(step=0, seconds=0.0, fingerprint=fingerprint)
     state = checkpoint.load_newest(
         folder / "checkpoints", model, optimizer) or fresh
@@ -124,7 +127,8 @@ def train(folder, preset: Preset, data: Tokens, validation: Tokens, *,
         raise ValueError(f"the checkpoints in {folder} were made with other "
                          "data or another configuration: start a new run")
     step, seconds = state["step"], state["seconds"]
-    end = min(stop_at or preset.steps, preset.steps)
+    end = preset.steps if stop_at is None else min(stop_at, preset.steps)
+    stop = step >= end
     micro_rows = micro_rows or max(1, MICRO_TOKENS[device] // T)
     evaluate_every = max(1, preset.steps // EVALUATIONS)
     snapshots = {round(share * preset.steps) for share in SNAPSHOTS}
@@ -148,7 +152,7 @@ def train(folder, preset: Preset, data: Tokens, validation: Tokens, *,
                         val_bits_per_byte=result.bits_per_byte)
                 log.flush()
                 mark = time.monotonic()
-            if step >= end or stopping:
+            if stop:
                 return Result(model, step, result)
             # the seed of dropout is derived, so no random state is saved
             torch.manual_seed(preset.seed * 1_000_003 + step)
@@ -159,11 +163,13 @@ def train(folder, preset: Preset, data: Tokens, validation: Tokens, *,
             loss, norm = train_step(model, optimizer, batch, rate,
                                     preset.clip, micro_rows, precision)
             step += 1
+            # asked once: what ends the loop is also logged and saved
+            stop = step >= end or bool(stopping)
             bar.update()
             log.add(step=step, tokens=step * preset.batch_tokens, loss=loss,
                     learning_rate=rate, grad_norm=norm)
             if (len(log.waiting) >= log.every or step % evaluate_every == 0
-                    or step >= end or stopping):
+                    or stop):
                 steps = len(log.waiting)
                 newest = log.flush()
                 now = time.monotonic()
@@ -175,7 +181,11 @@ def train(folder, preset: Preset, data: Tokens, validation: Tokens, *,
                          mfu=mfu, dollars=price * seconds / 3600)
                 bar.set_postfix_str(f"loss {newest['loss']:.3f}, "
                                     f"{speed:,.0f} tokens/s")
-                if now - saved > SAVE_SECONDS or step >= end or stopping:
+                if now - saved > SAVE_SECONDS or stop:
+                    if not all(p.isfinite().all()
+                               for p in model.parameters()):
+                        raise Diverged(f"a weight is no number after step "
+                                       f"{step}: lower the learning rate")
                     checkpoint.save_checkpoint(
                         folder / "checkpoints", step, model, optimizer,
                         dict(seconds=seconds, fingerprint=fingerprint))
@@ -245,70 +255,3 @@ def stop_signals():
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-class Log:
-    """log.jsonl, one line a step, the same whenever the run is repeated,
-    and timing.jsonl, which no two runs share."""
-
-    every = 10  # steps between writes: each one waits for the device
-
-    def __init__(self, folder: Path, step: int):
-        """Go on after `step`, forgetting the lines that come later."""
-        self.waiting = []
-        self.path, self.timing = (
-            folder / name for name in ("log.jsonl", "timing.jsonl"))
-        for path in (self.path, self.timing):
-            # an evaluation comes after its step is saved, so it is redone
-            kept = [record for record in read_log(path)
-                    if record["step"] < step
-                    or record["step"] == step and "val_loss" not in record]
-            partial = path.with_suffix(".partial")
-            partial.write_text("".join(json.dumps(r) + "\n" for r in kept))
-            os.replace(partial, path)
-
-    def add(self, **record) -> None:
-        """Keep a record; tensors stay on their device until `flush`."""
-        self.waiting.append(record)
-
-    def flush(self) -> dict:
-        """Write what waits; returns the newest record in plain numbers.
-
-        Raises Diverged, writing nothing, when a loss or norm is no number.
-        """
-        records = [{key: value.item() if torch.is_tensor(value) else value
-                    for key, value in record.items()}
-                   for record in self.waiting]
-        for record in records:
-            for key in ("loss", "grad_norm", "val_loss"):
-                if not math.isfinite(record.get(key, 0.0)):
-                    raise Diverged(
-                        f"{key} is {record[key]} at step {record['step']}: "
-                        "lower the learning rate; the checkpoints before it "
-                        "are unharmed")
-        self.waiting = []
-        _append(self.path, records)
-        return records[-1]
-
-    def time(self, **record) -> None:
-        """A line of timing.jsonl."""
-        _append(self.timing, [record])
-
-
-def _append(path: Path, records: list[dict]) -> None:
-    with path.open("a", encoding="utf-8") as file:
-        file.write("".join(json.dumps(r) + "\n" for r in records))
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def read_log(path) -> list[dict]:
-    """The records of a .jsonl log; a half-written last line is dropped."""
-    records = []
-    if Path(path).is_file():
-        for line in Path(path).read_text(encoding="utf-8").splitlines():
-            try:
-                records.append(json.loads(line))
-            except ValueError:
-                break
-    return records

@@ -1,0 +1,95 @@
+"""What can be typed after `course`: verbs, options, numbers such as 20M."""
+
+import argparse
+
+GPU_MFU = 0.4  # assumed where nothing was measured, and always shown
+
+# Options of `prepare` that change a preset: field -> (flag, help)
+SHAPE = {
+    "vocab_size": ("--vocab", "tokenizer entries"),
+    "context_length": ("--context", "tokens a row"),
+    "n_layer": ("--layers", "blocks"),
+    "n_head": ("--heads", "attention heads, a divisor of the width"),
+    "n_embd": ("--width", "channels"),
+}
+TRAINING = {
+    "tokens": ("--tokens", "tokens to train on"),
+    "batch_tokens": ("--batch", "tokens a step, a multiple of the context"),
+    "learning_rate": ("--learning-rate", "the peak"),
+    "seed": ("--seed", "of initial weights and order"),
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """Argparse, with its errors in one line like all others."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def number(text: str) -> int:
+    """A count such as 4096, 4e6, 20M or 1.1B."""
+    scale = {"K": 1e3, "M": 1e6, "B": 1e9}.get(text[-1:].upper())
+    try:
+        value = float(text[:-1]) * scale if scale else float(text)
+        if value == int(value):
+            return int(value)
+    except (ValueError, OverflowError):
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number such "
+                                     "as 4096, 20M or 1.1B")
+
+
+def parser(doctor, plan, prepare, train, evaluate, sample, export):
+    """The grammar of `course`; each verb is the function that runs it."""
+    top = Parser(
+        prog="course", description="Train a small GPT, from text to a "
+        "speaking model. Start with `course doctor`.")
+    verbs = top.add_subparsers(dest="command", required=True,
+                               metavar="COMMAND")
+
+    def verb(run, folder=True):
+        made = verbs.add_parser(
+            run.__name__, help=run.__doc__.rstrip("."),
+            description=run.__doc__,
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        made.set_defaults(run=run)
+        if folder:
+            made.add_argument("folder", metavar="RUN", help="a run folder")
+        return made.add_argument
+
+    verb(doctor, folder=False)
+    add = verb(plan, folder=False)
+    add("--dollars", type=float, required=True, help="budget in US$")
+    add("--gpu", default="A100", help="a name from the book's table")
+    add("--mfu", type=float, default=GPU_MFU, help="share of the GPU's peak "
+        "that training reaches: an assumption unless you measured it")
+    add = verb(prepare, folder=False)
+    add("--corpus", nargs="+", metavar="CORPUS", help="stories[:COUNT], "
+        "bookcorpus, or files and folders of text; the preset's without")
+    add("--preset", default=None, help="smoke, laptop or full; "
+        "$COURSE_SCALE or laptop without")
+    add("--out", required=True, metavar="RUN", help="folder to make")
+    for name, (flag, text) in (SHAPE | TRAINING).items():
+        add(flag, dest=name, help=f"{text}; the preset's without",
+            type=float if name == "learning_rate" else number)
+    add = verb(train)
+    add("--resume", action="store_true", help="go on from the newest "
+        "checkpoint, or start where there is none")
+    add("--micro-rows", type=int, help="rows in one forward pass, when "
+        "memory is short")
+    add = verb(evaluate)
+    add("--text", nargs="+", help="files or folders instead of the run's "
+        "validation text")
+    add("--json", action="store_true", help="print JSON")
+    add = verb(sample)
+    add("--prompt", default="life is about", help="text to continue")
+    add("-n", type=int, default=1, help="how many continuations")
+    add("--tokens", type=number, default=100, help="new tokens at most")
+    add("--temperature", type=float, default=0.8, help="0 is greedy")
+    add("--top-k", type=int, help="keep the k likeliest tokens")
+    add("--top-p", type=float, help="keep the likeliest that reach p")
+    add("--seed", type=int, help="the same seed gives the same text")
+    add = verb(export)
+    add("--to", required=True, metavar="DIR", help="folder to make")
+    return top
