@@ -5,9 +5,11 @@ with it are 2 FLOP, and only matrix products count. What is left out
 (norms, softmax, GELU, the optimizer) is about one per cent of the work.
 """
 
+import re
 from dataclasses import dataclass
 
 GIB = 2**30
+VENDOR = ("nvidia", "geforce", "tesla")
 
 
 @dataclass(frozen=True)
@@ -160,25 +162,22 @@ GPUS: dict[str, GPU] = {gpu.name: gpu for gpu in (
 
 
 def find_gpu(name: str) -> GPU:
-    """The GPU of that name; case, blanks, dashes and vendor do not matter.
+    """The GPU of that name, as a person or a driver writes it.
 
-    Raises ValueError that lists the known names.
+    Case, vendor and what follows the model (memory, socket) do not matter,
+    so variants of a model share its row. Raises ValueError that lists the
+    known names.
 
-    >>> find_gpu("nvidia rtx-4090").name
-    'RTX 4090'
+    >>> find_gpu("NVIDIA GeForce RTX 4090").name, find_gpu("v100").name
+    ('RTX 4090', 'V100')
     """
-    known = {_plain(gpu): GPUS[gpu] for gpu in GPUS}
-    if _plain(name) not in known:
-        raise ValueError(f"no GPU {name!r} in the table: choose one of "
-                         f"{', '.join(GPUS)}")
-    return known[_plain(name)]
-
-
-def _plain(name: str) -> str:
-    name = "".join(c for c in str(name).lower() if c.isalnum())
-    for prefix in ("nvidia", "geforce", "tesla", "rtx"):
-        name = name.removeprefix(prefix)
-    return name
+    words = re.findall("[a-z0-9]+", str(name).lower().replace("rtx", " "))
+    words = [word for word in words if word not in VENDOR]
+    for known, gpu in GPUS.items():
+        if words and words[0] == known.lower().split()[-1]:
+            return gpu
+    raise ValueError(f"no GPU {name!r} in the table: choose one of "
+                     f"{', '.join(GPUS)}")
 
 
 def _as_gpu(gpu) -> GPU:
@@ -217,7 +216,8 @@ def mfu(flop: float, seconds: float, gpu, precision: str | None = None):
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sum of money buys; `loss` is the law's, in nats per token."""
+    """What a sum of money buys. N in parameters, D in tokens; `loss` and
+    its 90% `interval` are the law's, in nats per token of its own data."""
 
     dollars: float
     gpu: GPU
@@ -227,20 +227,45 @@ class Plan:
     N: float
     D: float
     loss: float
+    interval: tuple[float, float] | None = None
+
+    def lines(self) -> list[str]:
+        """The plan as lines of text, assumptions included."""
+        gpu, spread = self.gpu, ""
+        if self.interval:
+            spread = " (90% of fits: {:.2f} to {:.2f})".format(*self.interval)
+        return [
+            f"budget     ${self.dollars:g} on a {gpu.name} at "
+            f"${gpu.dollars_per_hour:g}/h ({gpu.price_source})",
+            f"time       {self.hours:.1f} hours",
+            f"compute    {self.flop:.2e} FLOP, projected at {self.mfu:.0%} of "
+            f"the peak of {gpu.peak_at() / 1e12:g} TFLOP/s "
+            f"({gpu.training_precision})",
+            f"model      {self.N / 1e6:,.0f}M parameters",
+            f"data       {self.D / 1e9:,.2f}B tokens",
+            f"loss       {self.loss:.2f} nats per token{spread}, as if on "
+            "the data and tokenizer of Hoffmann et al. 2022"]
 
 
-def plan(dollars: float, gpu, mfu: float, law,
+def plan(dollars: float, gpu, mfu: float, law=None,
          precision: str | None = None) -> Plan:
     """The best model that `dollars` US$ buy on a GPU (chapter 2).
 
     Money buys hours, hours buy FLOP at the share `mfu` of the peak, and
     `law` (a `scaling.ScalingLaw`) splits the FLOP between parameters N and
-    tokens D. Raises ValueError for a bad value.
+    tokens D. Without a law it is `scaling.published_fit`, whose resamples
+    give the interval. Raises ValueError for a bad value.
     """
     _check(dollars=dollars, mfu=mfu)
     gpu = _as_gpu(gpu)
     time = dollars / gpu.dollars_per_hour
     flop = time * 3600 * gpu.peak_at(precision) * mfu
+    interval = None
+    if law is None:
+        from course_lib.scaling import published_fit  # needs scipy
+        fits = published_fit()
+        law = fits.fit.law
+        interval = tuple(map(float, fits.loss(*law.optimum(flop))))
     N, D = law.optimum(flop)
     return Plan(dollars, gpu, mfu, time, flop, float(N), float(D),
-                float(law.loss(N, D)))
+                float(law.loss(N, D)), interval)

@@ -81,14 +81,16 @@ def test_every_gpu_is_complete():
 
 @pytest.mark.parametrize("name, found", [
     ("v100", "V100"), ("rtx4090", "RTX 4090"), ("4090", "RTX 4090"),
-    ("NVIDIA GeForce RTX 4090", "RTX 4090"), ("Tesla-T4", "T4")])
+    ("NVIDIA GeForce RTX 4090", "RTX 4090"), ("Tesla-T4", "T4"),
+    ("NVIDIA A100-SXM4-80GB", "A100"), ("NVIDIA H100 80GB HBM3", "H100")])
 def test_find_gpu(name, found):
     assert budget.find_gpu(name).name == found
 
 
-def test_unknown_gpu_lists_the_known():
-    with pytest.raises(ValueError, match="'K80'.*T4, V100.*H200"):
-        budget.find_gpu("K80")
+@pytest.mark.parametrize("name", ["K80", "A10G", "L40S", "", "Intel Xeon"])
+def test_unknown_gpu_lists_the_known(name):
+    with pytest.raises(ValueError, match=f"{name!r}.*T4, V100.*H200"):
+        budget.find_gpu(name)
 
 
 def test_the_2023_run():
@@ -116,6 +118,15 @@ def test_plan_is_the_way_back_from_dollars():
     assert budget.dollars(plan.flop, "V100", 0.16) == pytest.approx(50)
     assert 6 * plan.N * plan.D == pytest.approx(plan.flop)
     assert plan.loss == pytest.approx(float(law.loss(plan.N, plan.D)))
+
+
+def test_plan_without_a_law_has_an_interval():
+    plan = budget.plan(50, "v100", 0.16)
+    low, high = plan.interval
+    assert low < plan.loss < high < low + 0.2
+    text = "\n".join(plan.lines())
+    assert "16%" in text and "V100" in text and "20.2 hours" in text
+    assert "Google Cloud" in text
 
 
 @pytest.mark.parametrize("bad", [dict(mfu=0), dict(mfu=1.5), dict(flop=-1),

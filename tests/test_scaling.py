@@ -216,6 +216,16 @@ def test_bootstrap_of_the_published_points_is_quick(published):
     assert low < 0.34731 < high and high - low < 0.1
 
 
+def test_recorded_fit_is_what_the_points_give(published):
+    recorded = scaling.published_fit()
+    result = fit(*published[0])
+    at = np.geomspace(1e7, 1e10, 4), np.geomspace(1e9, 1e11, 4)
+    assert recorded.fit.law.loss(*at) == pytest.approx(result.law.loss(*at))
+    assert recorded.fit.objective == pytest.approx(result.objective, rel=1e-6)
+    again = bootstrap(*published[0], resamples=400)
+    assert recorded.laws.beta == pytest.approx(again.laws.beta, rel=1e-6)
+
+
 def test_parabola_has_a_known_bias():
     """On noise-free runs of the paper's law, approach 2 errs upwards."""
     best = float(LAW.optimum(1e20)[0])
