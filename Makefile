@@ -16,7 +16,7 @@ PYTEST := $(BIN)/python -m pytest -rs --durations=5
 
 .DEFAULT_GOAL := help
 .PHONY: help env book test quick unit notebooks pages \
-  pairs constraints clean
+  pairs timings constraints clean
 
 help: ## list these verbs
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) \
@@ -53,11 +53,14 @@ notebooks: $(INSTALLED) ## run every chapter at the smallest scale
 	$(PYTEST) --nbmake notebooks
 
 pages: $(INSTALLED) ## build strictly, then read every page in a browser
-	$(PYTEST) -m book tests
+	$(PYTEST) tests/test_book.py
 
 pairs: $(INSTALLED) ## bring each notebook up to date with its .py
 	$(BIN)/jupytext --update --to ipynb notebooks/[0-9]*.py
 	$(BIN)/jupytext --to py:percent notebooks/[0-9]*.ipynb
+
+timings: $(INSTALLED) ## time every chapter, for the cards that open them
+	$(BIN)/python benchmarks/timings.py
 
 constraints: ## resolve every pin again, in a fresh environment
 	rm -rf build/pins && $(PYTHON) -m venv build/pins

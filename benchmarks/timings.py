@@ -1,0 +1,65 @@
+"""Time every chapter from a fresh kernel; the opening cards show the result.
+
+Models are trained from nothing: only downloads are taken from the usual home.
+Writes book/results/timings.json: seconds a chapter, with provenance.
+"""
+
+import datetime
+import json
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import nbformat
+import torch
+from nbclient import NotebookClient
+
+from course_lib.stages import home
+
+REPO = Path(__file__).resolve().parent.parent
+OUT = REPO / "book" / "results" / "timings.json"
+
+
+def seconds(notebook: Path) -> float:
+    """Wall time of one chapter, its kernel's start included."""
+    cells = nbformat.read(notebook, as_version=4)
+    start = time.perf_counter()
+    NotebookClient(cells, timeout=3600, kernel_name="python3", resources={
+        "metadata": {"path": notebook.parent}}).execute()
+    return round(time.perf_counter() - start, 1)
+
+
+def main():
+    """Time all chapters in order, in one home that starts empty."""
+    downloads = home() / "downloads"
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=REPO,
+                            capture_output=True, text=True).stdout.strip()
+    chapters = {}
+    with tempfile.TemporaryDirectory() as fresh:
+        if downloads.is_dir():
+            shutil.copytree(downloads, Path(fresh, "downloads"))
+        os.environ["COURSE_HOME"] = fresh
+        os.environ.setdefault("COURSE_SCALE", "laptop")
+        for notebook in sorted(REPO.glob("notebooks/[0-9]*.ipynb")):
+            chapters[notebook.stem] = seconds(notebook)
+            print(f"{notebook.stem}: {chapters[notebook.stem]} s", flush=True)
+    OUT.write_text(json.dumps({
+        "what": "seconds to run each chapter in order, models trained anew",
+        "scale": os.environ["COURSE_SCALE"],
+        "chapters": chapters,
+        "threads": torch.get_num_threads(),
+        "device": platform.processor() or platform.machine(),
+        "versions": {"python": platform.python_version(),
+                     "torch": torch.__version__},
+        "commit": commit,
+        "command": "make timings",
+        "date": datetime.date.today().isoformat(),
+    }, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
