@@ -1,0 +1,56 @@
+"""A run so small that a test can train it: text, preset, comparison."""
+
+import hashlib
+import random
+from pathlib import Path
+
+from course_lib.corpus import load_corpus
+from course_lib.model import GPTConfig
+from course_lib.presets import Preset
+from course_lib.runs import Run, prepare
+
+PRESET = Preset(
+    "tiny", "files",
+    GPTConfig(vocab_size=300, context_length=16, n_layer=1, n_head=2,
+              n_embd=16, dropout=0.1),
+    tokens=60 * 64, batch_tokens=64, learning_rate=1e-2, warmup_steps=5)
+
+WORDS = ("the cat saw a small red house and went home with some bread while "
+         "her friend Jos\u00e9 sang \u201clife is about rain\u201d in the "
+         "garden under old trees near water").split()
+
+
+def write_text(folder: Path, files: int = 4, seed: int = 0) -> Path:
+    """A folder of .txt files with paragraphs of random sentences."""
+    folder.mkdir(parents=True, exist_ok=True)
+    draw = random.Random(seed)
+    for number in range(files):
+        lines = [" ".join(draw.choices(WORDS, k=draw.randint(4, 12))) + "."
+                 for _ in range(60)]
+        (folder / f"book-{number}.txt").write_text(
+            "\n\n".join(lines), encoding="utf-8")
+    return folder
+
+
+def make_run(folder: Path, preset: Preset = PRESET) -> Run:
+    """A prepared run of random sentences in folder/run."""
+    corpus = load_corpus(write_text(folder / "text"))
+    return prepare(folder / "run", preset, corpus)
+
+
+def bits(folder: Path) -> dict[str, str]:
+    """What must be identical after a resume: hashes by file name."""
+    newest = max((folder / "checkpoints").glob("step-*"))
+    files = [newest / "model.safetensors", newest / "optimizer.safetensors",
+             folder / "log.jsonl", *folder.glob("snapshots/*/*.safetensors")]
+    return {str(path.relative_to(folder)): _hash(path) for path in files}
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Every file below a folder, to see whether any was touched."""
+    return {str(path.relative_to(folder)): _hash(path)
+            for path in Path(folder).rglob("*") if path.is_file()}
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
