@@ -12,7 +12,7 @@ export HF_HUB_DISABLE_TELEMETRY ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
 JB := $(BIN)/jupyter-book build . --all -W -n --keep-going
-PYTEST := $(BIN)/python -m pytest -rs --durations=5
+PYTEST := $(BIN)/python -m pytest -rfEs --durations=5
 
 .DEFAULT_GOAL := help
 .PHONY: help env book test quick unit notebooks pages \
