@@ -1,0 +1,1075 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Architecture: from tokens to logits
+#
+# The {doc}`primer <00_primer>` predicted the next {term}`token` from the last
+# one, by looking it up in a table. A story needs a longer memory than that.
+# This chapter builds the function that replaces the table, GPT-2's
+# {cite}`radford2019`, one block at a time. Each block enters because without
+# it something goes wrong, and you will see it go wrong first.
+
+# %%
+import math
+
+import matplotlib.pyplot as plt
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from course_lib import plots, stages
+from course_lib.model import GPT, GPTConfig
+from course_lib.presets import load_preset
+from course_lib.show import card, show_source
+
+preset = load_preset()          # $COURSE_SCALE: smoke, laptop or full
+plots.use_style()
+card("01_architecture",
+     needs="the primer: token, probability, loss, gradient",
+     gives="a GPT that you have built, drawn, counted and checked "
+           "against GPT-2")
+
+# %% [markdown]
+# ## What goes in, and what comes out?
+#
+# From outside a GPT is one function. In go B rows of T token ids, a
+# {term}`batch`. Out come, for every position, V numbers, the {term}`logits`:
+# one for each token of the {term}`vocabulary`, larger meaning more likely to
+# come next. Demonstrations use a small model even where the main run is full.
+
+# %%
+full = load_preset("full").model
+small = load_preset("laptop") if preset.name == "full" else preset
+tokenizer = stages.tokenizer(small)
+torch.manual_seed(0)
+model = GPT(small.model).eval()
+print(small.model)
+
+# %% [markdown]
+# :::{admonition} Predict
+# :class: hint
+# The cell below feeds one row with the prompt "life is about". The last line
+# above tells you V. What shape will the answer have, and how many different
+# texts is the model being asked to continue?
+# :::
+
+# %%
+ids = torch.tensor([tokenizer.encode("life is about")])
+logits = model(ids)
+print(tuple(ids.shape), "->", tuple(logits.shape))
+
+# %% [markdown]
+# As many texts as there are positions. The first row of logits continues the
+# first token alone, the second continues the first two, and so on: one pass
+# answers all of them, which is why training is affordable. From here on the
+# shapes in comments use the same letters everywhere: B batch, T time, C
+# channels, H heads, V vocabulary.
+#
+# ## How does a number become a vector?
+#
+# A token id is a name that happens to be a number. Suppose we forget that and
+# multiply it by a weight for each of two channels.
+
+# %%
+weight = torch.tensor([0.5, -1.0])
+for token in (1, 2, 3):
+    print(token, (token * weight).tolist())
+
+# %% [markdown]
+# Token 2 is now exactly half-way between tokens 1 and 3, whatever the weights,
+# although the three may be a comma, a name and half a word. So each token gets
+# a vector of its own, a row of a table that training fills: its
+# {term}`embedding`. On paper, with three tokens and two channels: what should
+# tokens 2, 0, 2 become?
+
+# %%
+table = torch.tensor([[1.0, 0.0], [0.0, 2.0], [3.0, 3.0]])  # (V, C)
+three = torch.tensor([2, 0, 2])
+print(table[three])                                         # (T, C)
+
+# %% [markdown]
+# Row 2, row 0, row 2. Looking up is the same as multiplying by a matrix of
+# *one-hot* rows, each all zeros but for a one at the token's place. That is
+# why a {term}`gradient` can flow into the table, and why it reaches only the
+# rows that were used.
+
+# %%
+one_hot = F.one_hot(three, num_classes=3).float()
+print(one_hot)
+print(torch.equal(one_hot @ table, table[three]))
+
+# %% tags=["remove-cell"]
+assert torch.equal(nn.Embedding.from_pretrained(table)(three),
+                   table[three])
+assert model.transformer.wte.weight.shape == (
+    small.model.vocab_size, small.model.n_embd)
+
+# %% [markdown]
+# ## How does a token hear of the others?
+#
+# So far each position knows its own token and nothing else. Whatever we
+# compute from it, however deep, is again the primer's table. Information has
+# to move between positions, and {term}`attention` {cite}`vaswani2017` is the
+# only part of the model that moves it.
+#
+# Each position makes three vectors: a *query* (what am I looking for?), a
+# *key* (what can I be found by?) and a *value* (what do I hand over?). The
+# match of query and key decides how much of each value it takes:
+#
+# $$
+# \operatorname{attention}(Q, K, V) =
+# \operatorname{softmax}\!\Big(\frac{Q K^\top}{\sqrt{d}} + M\Big)\, V
+# $$ (eq-attention)
+#
+# Here $d$ is the length of a query, and the mask $M$ is 0 where the key stands
+# at or before the query and $-\infty$ where it stands after: the
+# {term}`softmax` turns $-\infty$ into a weight of zero. A model that predicts
+# the next token must not look at it.
+
+# %%
+def attend(q, k, v):
+    """(..., T, d) each -> weights (..., T, T), outputs (..., T, d)."""
+    scores = q @ k.transpose(-2, -1) / math.sqrt(k.size(-1))
+    future = torch.ones(scores.shape[-2:]).triu(1).bool()
+    scores = scores.masked_fill(future, -torch.inf)
+    weights = scores.softmax(-1)
+    return weights, weights @ v
+
+# %% [markdown]
+# Three tokens, two channels. The first two queries are zero: they match every
+# key equally badly. The third looks along the first channel, and its length is
+# chosen so that its match with the second key, divided by $\sqrt 2$, is
+# $\ln 2$.
+#
+# :::{admonition} Predict
+# :class: hint
+# Work out the three rows of weights by hand, then the three outputs. All you
+# need is that $e^0 = 1$ and $e^{\ln 2} = 2$.
+# :::
+
+# %%
+q = torch.tensor([[0.0, 0], [0, 0], [math.sqrt(2) * math.log(2), 0]])
+k = torch.tensor([[0.0, 1], [1, 0], [0, 1]])
+v = torch.tensor([[4.0, 0], [0, 4], [4, 4]])
+weights, output = attend(q, k, v)
+print(weights)
+print(output)
+
+# %% tags=["remove-cell"]
+torch.testing.assert_close(weights, torch.tensor(
+    [[1.0, 0, 0], [0.5, 0.5, 0], [0.25, 0.5, 0.25]]))
+torch.testing.assert_close(output, torch.tensor(
+    [[4.0, 0], [2, 2], [2, 3]]))
+torch.testing.assert_close(output, F.scaled_dot_product_attention(
+    q[None], k[None], v[None], is_causal=True)[0])
+
+# %% [markdown]
+# The first token can see itself only. The second splits its attention evenly.
+# The third has scores 0, $\ln 2$, 0, whose exponentials 1, 2, 1 make a
+# quarter, a half and a quarter. Every output is a weighted mean of values, so
+# attention never makes up anything: it fetches.
+#
+# ### Why divide by the square root?
+#
+# Queries and keys in the real model have as many channels as a head is wide,
+# and a sum of $d$ random products grows with $d$.
+#
+# :::{admonition} Predict
+# :class: hint
+# Take random queries and keys with entries of size about one. How large is a
+# typical match at $d = 4$, at 64, at 1,024? And if those go into a softmax
+# over 16 keys, how much does the favourite get?
+# :::
+
+# %%
+print("    d   typical match   favourite: undivided, divided")
+for d in (4, 64, 1024):
+    scores = torch.randn(1000, d) @ torch.randn(d, 16)
+    raw = scores.softmax(-1).amax(-1).mean()
+    divided = (scores / d ** 0.5).softmax(-1).amax(-1).mean()
+    print(f"{d:5} {scores.std():12.1f} {raw:17.2f} {divided:12.2f}")
+
+# %% [markdown]
+# The match grows like $\sqrt d$, and without the division a wide head puts
+# nearly everything on one key before it has learned which. The other keys get
+# next to no weight, hence next to no gradient, and cannot make themselves
+# heard. Divided by $\sqrt d$, the favourite's share is the same at any width.
+#
+# ## Does the order matter?
+#
+# Look at {eq}`eq-attention` again and find the place where it says which key
+# came first. Below, the first three of four tokens change places. What happens
+# to what the fourth hears? (`ln_1` brings the numbers to size one; its turn
+# comes below.)
+
+# %%
+block = model.transformer.h[0]
+row = torch.tensor([[11, 22, 33, 44]])
+shuffled = torch.tensor([[33, 11, 22, 44]])
+
+def last(tokens, where):
+    x = model.transformer.wte(tokens) + where     # (1, 4, C)
+    return block.attn(block.ln_1(x))[0, -1]
+
+change = last(row, 0) - last(shuffled, 0)
+print(f"largest change without positions {change.abs().max():.0e}")
+
+# %% [markdown]
+# Nothing, up to the rounding of a sum taken in another order. To attention a
+# text is a bag of words: "dog bites man" is "man bites dog". So a second
+# table gives every position a vector too, and the two are added:
+#
+# $$ x_t = E_{i_t} + P_t $$ (eq-embed)
+#
+# with $E$ the table of tokens, $i_t$ the token at position $t$ and $P$ the
+# table of positions.
+
+# %%
+places = model.transformer.wpe(torch.arange(4))   # (4, C)
+change = last(row, places) - last(shuffled, places)
+print(f"largest change with positions    {change.abs().max():.0e}")
+
+# %% tags=["remove-cell"]
+assert (last(row, 0) - last(shuffled, 0)).abs().max() < 1e-7
+assert change.abs().max() > 1e-5
+
+# %% [markdown]
+# Adding looks careless: can the model still tell what was token and what was
+# position? In many dimensions two random vectors are almost at right angles, so
+# there is room for both, and training makes more. The price of a table is that
+# it ends. The {term}`context`, T, is its number of rows.
+
+# %%
+too_long = torch.zeros(1, small.model.context_length + 1).long()
+try:
+    model(too_long)
+except ValueError as error:
+    print(error)
+
+# %% [markdown]
+# ## Why several heads?
+#
+# A weighted mean forgets who said what. Let one token hand over the value
+# $(1, 0)$ and another $(0, 1)$, and let a third listen to both equally. Then
+# let the two trade values.
+
+# %%
+values = torch.tensor([[1.0, 0], [0, 1]])
+half = torch.tensor([0.5, 0.5])
+print("one head: ", half @ values, half @ values.flip(0))
+left, right = torch.tensor([[1.0, 0], [0, 1]])
+for said in (values, values.flip(0)):
+    print("two heads:", torch.cat([left @ said, right @ said]))
+
+# %% [markdown]
+# One head cannot tell the two cases apart; two heads, one listening to each,
+# can. So the channels are cut into H equal slices, each with queries, keys and
+# values of its own, and attention runs in each {term}`head` separately. The
+# cut costs nothing: the same matrices, read as H narrower ones.
+
+# %%
+def split_heads(attn, x):
+    """(B, T, C) -> H triples of queries, keys, values (B, T, C/H)."""
+    qkv = attn.c_attn(x).chunk(3, dim=-1)
+    return zip(*(part.chunk(attn.n_head, dim=-1) for part in qkv),
+               strict=True)
+
+def many_heads(attn, x):
+    """(B, T, C) -> (B, T, C)."""
+    outputs = [attend(*qkv)[1] for qkv in split_heads(attn, x)]
+    return attn.c_proj(torch.cat(outputs, dim=-1))
+
+# %% [markdown]
+# One linear map, `c_attn`, makes all queries, keys and values at once, and
+# another, `c_proj`, mixes what the heads brought home. (The names are those of
+# the published GPT-2.) Ours against the package's, on random numbers:
+
+# %%
+attention = model.transformer.h[0].attn
+x = torch.randn(2, 10, small.model.n_embd)
+difference = many_heads(attention, x) - attention(x)
+print(f"largest difference {difference.abs().max():.0e}")
+
+# %% tags=["remove-cell"]
+torch.testing.assert_close(many_heads(attention, x), attention(x))
+
+# %% [markdown]
+# The package does not loop over heads; it makes them a dimension of their own
+# and lets PyTorch do {eq}`eq-attention` in one call, which need not even store
+# the T by T weights {cite}`dao2022`. The `cache` in it serves sampling, in
+# chapter 5; reading it can wait.
+
+# %%
+from course_lib.model import Attention
+show_source(Attention)
+
+# %% [markdown]
+# ## Who thinks about what was heard?
+#
+# Attention takes means, and means are no judgement. Here is a judgement that
+# every language asks for: *exactly one* of two things is so (an opening quote
+# was seen, or a closing one, but not both). Four cases, and the best that any
+# linear map can do with them:
+
+# %%
+cases = torch.tensor([[0.0, 0], [0, 1], [1, 0], [1, 1]])
+wanted = torch.tensor([[0.0], [1], [1], [0]])
+ones = torch.ones(4, 1)
+best = torch.linalg.lstsq(torch.cat([cases, ones], 1), wanted).solution
+print((torch.cat([cases, ones], 1) @ best).T)
+
+# %% [markdown]
+# One half for everything: it has given up. A second linear map behind the
+# first does not help, because two of them in a row are one:
+# $(x W_1) W_2 = x (W_1 W_2)$. What helps is a bend between the two. The
+# simplest is the *ReLU*, $\max(0, x)$. With two hidden channels, one for
+# $a + b$ and one for $a + b - 1$, check the four cases by hand:
+
+# %%
+W1 = torch.tensor([[1.0, 1], [1, 1]])
+b1 = torch.tensor([0.0, -1])
+W2 = torch.tensor([[1.0], [-2]])
+print((F.relu(cases @ W1 + b1) @ W2).T)
+
+# %% tags=["remove-cell"]
+assert torch.equal(F.relu(cases @ W1 + b1) @ W2, wanted)
+
+# %% [markdown]
+# This is an *MLP*, short for multi-layer perceptron: a linear map to four times
+# the channels, a bend, a linear map back. It works on
+# each position alone. GPT-2's bend is the *GELU* {cite}`hendrycks2016`, a ReLU
+# with a round corner: $x$ times the probability that a normal variable is
+# below $x$. GPT-2 used an approximation by tanh, and its weights expect it.
+
+# %% mystnb={"figure": {"caption": "The bend between the two linear maps. The GELU leaves a small slope on the left, so that a channel switched off can still learn its way back.", "name": "fig-gelu"}, "image": {"alt": "Two curves over x from -4 to 4. ReLU is zero left of zero and rises straight after it with a sharp corner. GELU follows it, dips slightly below zero left of the corner and has no corner."}}
+line = torch.linspace(-4, 4, 401)
+bend = F.gelu(line, approximate="tanh")
+plt.plot(line, F.relu(line), "--", color="black", label="ReLU")
+plt.plot(line, bend, label="GELU, tanh form")
+plt.xlabel("x")
+plt.legend()
+plt.margins(x=0)
+
+# %%
+exact = F.gelu(line)
+print(f"tanh form against exact: {(bend - exact).abs().max():.1e}")
+mirror = bend - F.gelu(-line, approximate="tanh")
+off = (mirror - line).abs().max()
+print(f"gelu(x) - gelu(-x) against x: {off:.0e}")
+
+# %% [markdown]
+# The second line is one to verify with a pencil: the probabilities of being
+# below $x$ and below $-x$ add up to one. The first looks too small to matter;
+# at the end of the chapter you will see what it does to the logits.
+
+# %%
+from course_lib.model import MLP
+show_source(MLP)
+
+# %% tags=["remove-cell"]
+mlp = model.transformer.h[0].mlp
+torch.testing.assert_close(mlp(x), mlp.c_proj(
+    F.gelu(mlp.c_fc(x), approximate="tanh")))
+
+# %% [markdown]
+# ## What keeps the numbers in range?
+#
+# A deep model is a long product.
+#
+# :::{admonition} Predict
+# :class: hint
+# A vector passes through 24 random linear maps. Each is built to keep its
+# length, but is wrong by 10 per cent: too small in one stack, too large in
+# another. Powers of 0.9 and 1.1: what is left of the length?
+# :::
+
+# %%
+def stack(gain, between=lambda x: x):
+    """How long a vector of length about 1 is after 24 linear maps."""
+    x = torch.randn(64, 256) / 16
+    for _ in range(24):
+        x = between(x) @ torch.randn(256, 256) * gain / 16
+    return x.norm(dim=-1).mean().item()
+
+for gain in (0.5, 0.9, 1.0, 1.1, 2.0):
+    print(f"gain {gain}: {stack(gain):.2g}")
+
+# %% [markdown]
+# Ten per cent is survivable and a factor of two is not, and no one can promise
+# that training keeps every matrix within ten per cent. {term}`Layer norm
+# <layer norm>` {cite}`ba2016` takes the choice away: before each block, shift
+# the C channels of a position to mean zero, scale them to variance one, and
+# let two learned vectors, $g$ and $b$, set scale and shift afterwards:
+#
+# $$
+# \operatorname{norm}(x) =
+# \frac{x - \operatorname{mean}(x)}{\sqrt{\operatorname{var}(x) + \epsilon}}
+# \, g + b
+# $$ (eq-norm)
+#
+# With $\epsilon = 10^{-5}$ against division by zero. By hand: what does
+# $(0, 0, 4, 4)$ become?
+
+# %%
+def norm(x, eps=1e-5):
+    centred = x - x.mean(-1, keepdim=True)
+    variance = centred.square().mean(-1, keepdim=True)
+    return centred / torch.sqrt(variance + eps)
+
+print(norm(torch.tensor([0.0, 0, 4, 4])))
+
+# %% [markdown]
+# Mean 2, variance 4, so each is one standard deviation away. The same stacks,
+# now with a norm before each map:
+
+# %%
+for gain in (0.5, 1.0, 2.0):
+    print(f"gain {gain}: {stack(gain, norm):.3g}")
+
+# %% tags=["remove-cell"]
+torch.testing.assert_close(norm(x), nn.LayerNorm(x.size(-1))(x))
+assert 10 < stack(1.0, norm) < 24
+
+# %% [markdown]
+# Only the last map's gain is left; the 23 before it have been forgotten. (The
+# length is 16 times the gain because a vector of 256 entries of size one has
+# length 16.)
+#
+# ## Why add, and not replace?
+#
+# Now attention, MLP and norm can be stacked. Do it the obvious way, each block
+# replacing what it was given, and something subtle breaks. Attention in a
+# newborn model is close to a plain mean over the past, and means of means grow
+# alike. The alternative is to *add* what a block computes to what it was
+# given: a {term}`residual` connection {cite}`he2016`.
+#
+# :::{admonition} Predict
+# :class: hint
+# A row of 32 different tokens goes through 16 blocks. After each we compare
+# the vectors at different positions by the cosine of the angle between them: 0
+# for unrelated, 1 for the same direction. Where do the two ways end?
+# :::
+
+# %%
+def alike(x):
+    """Mean cosine between vectors of different positions, x (T, C)."""
+    unit = F.normalize(x, dim=-1)
+    T = len(unit)
+    return ((unit @ unit.T).sum() - T) / (T * (T - 1))
+
+def replace(block, x):
+    return block.mlp(block.ln_2(block.attn(block.ln_1(x))))
+
+def add(block, x):
+    x = x + block.attn(block.ln_1(x))
+    return x + block.mlp(block.ln_2(x))
+
+# %% mystnb={"figure": {"caption": "Depth without residual connections: all positions end up saying the same thing. Lines are two ways to run the same random blocks.", "name": "fig-residual"}, "image": {"alt": "Mean cosine between positions after each of 16 blocks. Where blocks replace their input the cosine climbs to 1 within a few blocks; where they add to it, it stays near 0."}}
+deep = GPT(GPTConfig(512, 64, n_layer=16, n_head=4, n_embd=64)).eval()
+tokens = torch.randperm(512)[None, :32]
+for way, style in ((replace, "--s"), (add, "-o")):
+    x = deep.transformer.wte(tokens)
+    seen = [alike(x[0]).item()]
+    for block in deep.transformer.h:
+        x = way(block, x)
+        seen.append(alike(x[0]).item())
+    plt.plot(seen, style, label=f"blocks {way.__name__}", markersize=4)
+plt.xlabel("blocks passed")
+plt.ylabel("mean cosine between positions")
+plt.legend()
+plt.margins(x=0.02)
+
+# %% tags=["remove-cell"]
+assert seen[-1] < 0.2
+torch.testing.assert_close(add(deep.transformer.h[0], x),
+                           deep.transformer.h[0](x))
+
+# %% [markdown]
+# In {numref}`fig-residual` the blocks that replace have soon made every
+# position the same, and no head on top can recover which token stood where.
+# Adding keeps each token's own vector in the sum all the way up. People call
+# that sum the *residual stream*: blocks read from it, through a norm, and
+# write to it. The {term}`gradient` takes the same road back.
+#
+# ## What is a block?
+#
+# All of the above, twice: norm, attention, add; norm, MLP, add. Two lines of
+# `forward` are worth remembering.
+
+# %%
+from course_lib.model import Block
+show_source(Block)
+
+# %% [markdown]
+# ## How does a vector become a prediction?
+#
+# After the last block, and one last norm, each position holds C numbers, and
+# we want V. A linear map would do, of V times C weights. But we already own a
+# table with a C-vector for every token. Score each token by the dot product of
+# its own embedding with what the model arrived at {cite}`press2017`. With the
+# table of three tokens from above, what are the logits of the vector $(1, 1)$?
+
+# %%
+arrived = torch.tensor([1.0, 1.0])
+scores = table @ arrived
+print("logits       ", scores)
+print("probabilities", scores.softmax(-1))
+
+# %% [markdown]
+# One, two, six. The head is *tied* to the token embedding: one table, read by
+# rows on the way in and by columns on the way out. Without the tie the full
+# model would carry a second table:
+
+# %%
+print(f"{full.vocab_size * full.n_embd:,} more parameters")
+
+# %% [markdown]
+# ## Where to start from?
+#
+# Before training, weights are random. How random matters. GPT-2 draws matrices
+# from a normal distribution with standard deviation 0.02, and starts biases at
+# zero. PyTorch's own default draws embeddings with standard deviation 1, and
+# the recipe of 2023 left it at that.
+#
+# :::{admonition} Predict
+# :class: hint
+# A newborn model knows nothing, so each of V tokens should be equally likely.
+# What {term}`cross-entropy`, in {term}`nats <nat>`, is that? And what will the
+# default do, given that the head is the embedding?
+# :::
+
+# %%
+def loss_at_birth(model):
+    tokens = torch.randint(small.model.vocab_size, (8, 33))
+    with torch.no_grad():
+        return model.loss(tokens[:, :-1], tokens[:, 1:]).item()
+
+default = GPT(small.model).eval()
+for module in default.modules():
+    if hasattr(module, "reset_parameters"):
+        module.reset_parameters()
+print(f"ln V              {math.log(small.model.vocab_size):6.2f}")
+print(f"GPT-2's start     {loss_at_birth(model):6.2f}")
+print(f"PyTorch's default {loss_at_birth(default):6.2f}")
+
+# %% tags=["remove-cell"]
+born = loss_at_birth(model)
+assert abs(born - math.log(small.model.vocab_size)) < 0.5
+assert loss_at_birth(default) > 2 * loss_at_birth(model)
+
+# %% [markdown]
+# A loss far above $\ln V$ means confidence without knowledge: the token's own
+# embedding, still in the residual stream, meets itself in the head and shouts.
+# The first part of training would go into unlearning that.
+#
+# One more detail. Each block writes to the stream twice, so 2L random terms
+# add up and the stream grows with depth. GPT-2 shrinks the maps that write,
+# both called `c_proj`, by $1/\sqrt{2L}$. Below, the same models with and
+# without; how large are the numbers in the stream at the end?
+
+# %%
+def stream_size(L, shrink):
+    model = GPT(GPTConfig(512, 64, L, n_head=4, n_embd=256)).eval()
+    for name, weight in model.named_parameters():
+        if name.endswith("c_proj.weight") and not shrink:
+            weight.data *= math.sqrt(2 * L)
+    x = model.transformer.wte(torch.randint(512, (4, 64)))
+    for block in model.transformer.h:
+        x = block(x)
+    return x.std().item()
+
+# %%
+print("layers   as GPT-2   not shrunk")
+with torch.no_grad():
+    for L in (2, 8, 32):
+        print(f"{L:6} {stream_size(L, True):10.3f}"
+              f" {stream_size(L, False):12.3f}")
+
+# %% tags=["remove-cell"]
+with torch.no_grad():
+    assert stream_size(32, True) < 1.5 * stream_size(2, True)
+    assert stream_size(32, False) > 2 * stream_size(2, False)
+
+# %% [markdown]
+# Shrunk, the stream has about the same size at any depth. Not shrunk it grows,
+# and the deeper a block stands the less its own contribution counts.
+#
+# ## What does the whole model look like?
+#
+# You have now seen every part. This is the class that holds them, and there is
+# nothing more to the model than this.
+
+# %%
+show_source(GPT)
+
+# %% [markdown]
+# A figure of it should not be drawn from memory. The next cell sends a batch
+# through the full model and notes which modules run, in which order, and what
+# shape leaves each; {numref}`fig-model` is that record. A residual path is
+# drawn only if the block's output was found to be its input plus what
+# attention and MLP gave.
+
+# %% mystnb={"figure": {"caption": "The whole model, drawn from a run of it: 2 rows of 16 tokens through the full preset. Each box gives the module's name, the shape that leaves it and the parameters in it; on the right the first block is opened.", "name": "fig-model"}, "image": {"alt": "The full model from top to bottom. Token ids enter a token embedding and a position embedding, which are added. Eight equal blocks follow, then a final norm, the head, which uses the token embedding's weights again, and a softmax. On the right one block is opened: norm, attention with its two linear maps, an addition with a path around both, then norm, MLP with two linear maps and a GELU between, and another addition with a path around."}}
+from course_lib.diagram import draw_model
+big = GPT(full)
+figure = draw_model(big, torch.zeros(2, 16, dtype=torch.long))
+
+# %% [markdown]
+# ## Does it look back only?
+#
+# The mask in {eq}`eq-attention` is one line, and a mistake in it is the
+# classic one: the loss falls wonderfully, because the model copies the answer.
+# So test it from outside. How much does the prediction at position $t$ change
+# when the input at position $s$ is nudged? That is a gradient, and it must be
+# exactly zero for every $s$ after $t$. From here on we use the trained model.
+
+# %%
+run = stages.trained(small)
+trained = run.model()
+story = tokenizer.decode(run.val_tokens.ids[1:90].tolist())
+sentence = story.partition(".")[0] + "."
+ids = torch.tensor([tokenizer.encode(sentence)[:24]])
+labels = [tokenizer.decode([i]).replace(" ", "\u00b7")
+          for i in ids[0].tolist()]
+print(sentence)
+
+# %%
+def influence(model, ids):
+    """(T, T): how strongly input s moves the top prediction at t."""
+    parts, steps = model.transformer, torch.arange(ids.size(1))
+    inputs = (parts.wte(ids) + parts.wpe(steps)).detach()
+    x = inputs.requires_grad_()
+    for block in parts.h:
+        x = block(x)
+    top = model.transformer.ln_f(x)[0] @ model.head.T   # (T, V)
+    top = top.log_softmax(-1).amax(-1)
+    rows = [torch.autograd.grad(one, inputs, retain_graph=True)[0][0]
+            for one in top]
+    return torch.stack(rows).norm(dim=-1)
+
+# %% mystnb={"figure": {"caption": "How strongly each input (column) moves the prediction at each position (row), on a logarithmic scale. Blank cells are exact zeros.", "name": "fig-causal"}, "image": {"alt": "A square heat map with the tokens of a sentence on both axes: rows are predictions, columns are inputs. Only the triangle on and below the diagonal is coloured; everything above the diagonal is blank."}}
+reach = influence(trained, ids)
+shown = reach.masked_fill(reach == 0, torch.nan).log10()
+fig, ax = plt.subplots(figsize=(6.4, 5.4))
+image = ax.imshow(shown, cmap="viridis")
+ax.set_xticks(range(len(labels)), labels, rotation=90, fontsize=7)
+ax.set_yticks(range(len(labels)), labels, fontsize=7)
+ax.set(xlabel="input s", ylabel="prediction after t")
+fig.colorbar(image, label="log10 of the gradient's length")
+ax.grid(False)
+
+# %%
+T = ids.size(1)
+above = reach.triu(1)
+print(f"{T * (T - 1) // 2} entries look ahead; "
+      f"{int((above != 0).sum())} of them are not zero")
+
+# %% tags=["remove-cell"]
+assert not above.any() and (reach.tril() > 0).sum() == T * (T + 1) // 2
+
+# %% [markdown]
+# {numref}`fig-causal` is blank above the diagonal, and the count confirms it.
+# There is a stricter test still: change the last token and see that no earlier
+# logit changes, not even in its last bit.
+
+# %%
+changed = ids.clone()
+changed[0, -1] = (changed[0, -1] + 1) % small.model.vocab_size
+with torch.no_grad():
+    before, after = trained(ids), trained(changed)
+print("past the same to the bit:",
+      torch.equal(before[:, :-1], after[:, :-1]))
+print("last one changed:        ",
+      not torch.equal(before[:, -1], after[:, -1]))
+
+# %% tags=["remove-cell"]
+assert torch.equal(before[:, :-1], after[:, :-1])
+assert not torch.equal(before[:, -1], after[:, -1])
+
+# %% [markdown]
+# ## What does attention look at?
+#
+# Whatever helped in training; nobody tells it. To see, catch what goes into
+# each layer's attention and compute the weights with our own `attend`.
+
+# %%
+@torch.no_grad()
+def attention_weights(model, ids):
+    """(B, T) ids -> weights (L, H, B, T, T)."""
+    layers = []
+
+    def record(attn, inputs):
+        heads = split_heads(attn, inputs[0])
+        layers.append(torch.stack([attend(*h)[0] for h in heads]))
+
+    hooks = [block.attn.register_forward_pre_hook(record)
+             for block in model.transformer.h]
+    model(ids)
+    for hook in hooks:
+        hook.remove()
+    return torch.stack(layers)
+
+# %% mystnb={"figure": {"caption": "Attention weights of two heads in the trained model. Each row says where that position looks and adds up to one.", "name": "fig-attention"}, "image": {"alt": "Two square heat maps of attention weights, one head of the first layer and one of the last, with the tokens of a sentence on both axes. All weight lies on and below the diagonal, distributed differently in the two."}}
+weights = attention_weights(trained, ids)[:, :, 0]  # (L, H, T, T)
+fig, axes = plt.subplots(1, 2, figsize=(8.4, 4.6))
+for ax, layer in zip(axes, (0, -1), strict=True):
+    ax.imshow(weights[layer, 0], cmap="Blues", vmin=0, vmax=1)
+    ax.set_xticks(range(T), labels, rotation=90, fontsize=6)
+    ax.set_yticks(range(T), labels, fontsize=6)
+    ax.set_title(f"layer {layer % len(weights)}, head 0", fontsize=9)
+    ax.grid(False)
+
+# %% tags=["remove-cell"]
+sums = weights.sum(-1)
+torch.testing.assert_close(sums, torch.ones_like(sums))
+assert not weights.triu(1).any()
+
+# %% [markdown]
+# One sentence proves little, so count. Over 32 windows of validation text: how
+# much of each head's weight goes to the token itself, to the one before, and
+# to the first of the window? A head with no preference would give each the
+# share in the last line.
+
+# %%
+length = small.model.context_length
+text = run.val_tokens.ids[:32 * length].astype("int64")
+text = torch.from_numpy(text).view(32, length)
+maps = attention_weights(trained, text).mean(2)[:, :, 1:]
+itself = maps.diagonal(1, -2, -1).mean(-1)          # (L, H)
+previous = maps.diagonal(0, -2, -1).mean(-1)
+first = maps[..., 0].mean(-1)
+
+# %%
+print("layer head   itself  previous  first")
+for layer, head in torch.cartesian_prod(*map(torch.arange,
+                                             first.shape)).tolist():
+    shares = (part[layer, head] for part in (itself, previous, first))
+    print(f"{layer:5} {head:4}", *(f"{s:8.2f}" for s in shares))
+even = (1 / torch.arange(2, length + 1)).mean()
+print(f"no preference {even:5.2f} {even:8.2f} {even:8.2f}")
+
+# %% [markdown]
+# Where a share stands far above the last line, training has made a
+# specialist; the longer it trains, the more of them. A head that looks at the
+# token before gives the next layer pairs of tokens to work with, where the
+# primer knew one. And a head that has nothing to look for must still spend its
+# weight somewhere: often that is the first position, a place to look away to.
+#
+# ## Where do the parameters sit?
+#
+# Count by hand once. Per layer, attention has $3C^2$ weights for queries, keys
+# and values and $C^2$ for the way back; the MLP has $4C^2$ each way. With
+# biases and norms, and the two tables in front:
+#
+# $$
+# N = VC + TC + L\,(12 C^2 + 13 C) + 2C
+# $$ (eq-parameters)
+#
+# :::{admonition} Predict
+# :class: hint
+# The full preset has V = 50,304, T = 512, L = 8 and C = 512. Without a
+# calculator: which is the largest part, and roughly what share of the total?
+# :::
+
+# %%
+from dataclasses import asdict
+from course_lib.budget import count_parameters
+
+V, T = full.vocab_size, full.context_length
+L, C = full.n_layer, full.n_embd
+N = V * C + T * C + L * (12 * C**2 + 13 * C) + 2 * C
+parts = count_parameters(full)
+print(f"by the equation     {N:,}")
+print(f"by count_parameters {parts.total:,}")
+print(f"in the model        "
+      f"{sum(p.numel() for p in big.parameters()):,}")
+
+# %% tags=["remove-cell"]
+assert N == parts.total == sum(p.numel() for p in big.parameters())
+assert N == 51_237_888
+
+# %% mystnb={"figure": {"caption": "Where the full model keeps its parameters.", "name": "fig-parameters"}, "image": {"alt": "Horizontal bars of the full preset's parameters by part. The token embedding is about half of the total, the MLPs about a third, attention about a sixth; position embedding and norms hardly show."}}
+names = [name.replace("_", " ") for name in asdict(parts)][::-1]
+counts = list(asdict(parts).values())[::-1]
+fig, ax = plt.subplots(figsize=(7, 2.8))
+bars = ax.barh(names, [n / 1e6 for n in counts])
+ax.bar_label(bars, [f"{n:,}  ({n / N:.1%})" for n in counts],
+             padding=4)
+ax.set(xlabel="million parameters", xlim=(0, 36))
+ax.grid(axis="y", visible=False)
+
+# %% [markdown]
+# {numref}`fig-parameters`: half of the model is its vocabulary. That is not
+# how a large GPT looks. The tables grow with C and the blocks with $L C^2$, so
+# the wider and deeper the model, the smaller the tables' share:
+
+# %%
+shapes = {name: load_preset(name).model
+          for name in ("smoke", "laptop", "full")}
+shapes["gpt2"] = GPTConfig(50_257, 1_024, 12, 12, 768)
+shapes["gpt2-large"] = GPTConfig(50_257, 1_024, 36, 20, 1_280)
+for name, config in shapes.items():
+    count = count_parameters(config)
+    print(f"{name:10} {count.total:12,} parameters, "
+          f"{count.embedding / count.total:4.0%} in embeddings")
+
+# %% [markdown]
+# The two small presets escape with small vocabularies. At the size of the full
+# one, 50,304 entries are a choice with a price, which chapter 3 looks at.
+#
+# ## What does a token cost?
+#
+# A linear map of $n$ weights costs $2n$ {term}`FLOPs <FLOP>` for a token going
+# forward, a multiplication and an addition each. Going backward costs twice as
+# much: one product for the gradient of the input, one for that of the weights.
+# So six for each weight, and the rule of thumb is $6N$ a token.
+#
+# :::{admonition} Predict
+# :class: hint
+# What does $6N$ leave out, and what does it count that costs nothing? Name one
+# of each.
+# :::
+
+# %%
+from course_lib.budget import flops_by_part, flops_per_token
+
+exact = flops_per_token(full, full.context_length)
+for part, flop in flops_by_part(full).items():
+    print(f"{part:22} {flop / 1e6:7.1f} MFLOP  {flop / exact:6.1%}")
+print(f"{'exact total':22} {exact / 1e6:7.1f} MFLOP")
+blocks_only = 6 * (N - parts.embedding)
+for name, rule in (("6N", 6 * N), ("6N, no embeddings", blocks_only)):
+    print(f"{name:22} {rule / 1e6:7.1f} MFLOP  {rule / exact:6.1%}")
+
+# %% tags=["remove-cell"]
+assert 0.4 < flops_by_part(full)["head"] / exact < 0.5
+assert 6 * N < exact
+
+# %% [markdown]
+# It leaves out the attention scores, T by T of them, that belong to no weight.
+# It counts the table of positions, the norms and the biases, which cost next
+# to nothing. The token table it counts rightly, if by luck: as an embedding it
+# is only looked up, but as the head it is a full matrix product, and nearly
+# half of all the work. The paper that made the rule known left the embeddings
+# out of N {cite}`kaplan2020`; its models were larger. Here that would miss more
+# than half. Chapter 2 spends these FLOPs.
+#
+# ## Is it GPT-2?
+#
+# It claims to be, to the last digit, and there is a referee: the
+# implementation in Hugging Face's `transformers`. Give both the same random
+# weights and the same tokens. No download is needed; to make a mistake show,
+# every matrix is three times as large as usual.
+
+# %%
+from transformers import GPT2Config, GPT2LMHeadModel
+from course_lib.hub import from_hf
+
+referee = GPT2LMHeadModel(GPT2Config(
+    vocab_size=1000, n_positions=128, n_layer=4, n_head=4, n_embd=128,
+    bos_token_id=0, eos_token_id=0)).eval()
+with torch.no_grad():
+    for weight in referee.parameters():
+        weight.mul_(3)
+ours = from_hf(referee).eval()
+
+# %%
+rows = torch.randint(1000, (4, 128))
+for dtype in (torch.float32, torch.float64):
+    with torch.no_grad():
+        theirs = referee.to(dtype)(rows).logits
+        difference = (ours.to(dtype)(rows) - theirs).abs().max()
+    print(f"{str(dtype):14} logits up to {theirs.abs().max():.1f}, "
+          f"largest difference {difference:.0e}")
+    assert difference < (1e-4 if dtype == torch.float32 else 1e-10)
+
+# %% [markdown]
+# What is left is rounding: with 64 bits in the place of 32 it shrinks by about
+# as much as the numbers got finer. A real difference would have stayed, and
+# here is one. Give the referee the exact GELU, the one that looked the same:
+
+# %%
+for block in referee.transformer.h:
+    block.mlp.act = nn.GELU()
+with torch.no_grad():
+    off = (ours(rows) - referee(rows).logits).abs().max()
+print(f"largest difference with the wrong GELU {off:.0e}")
+
+# %% tags=["remove-cell"]
+assert off > 1e-5
+
+# %% [markdown]
+# It does not shrink with more bits. The check can tell; so `from_hf` can be
+# trusted with any published GPT-2. The names are the same already, and all
+# that is left to do is transpose four matrices a layer, which OpenAI stored
+# the other way round.
+
+# %%
+show_source(from_hf)
+
+# %% [markdown]
+# :::{admonition} Takeaway
+# :class: tip
+# A GPT is a stream of vectors, one for each position. Embeddings start it;
+# blocks read it through a norm and add to it; attention moves information
+# between positions, backwards in time only; the MLP works on it in place; the
+# head compares what has arrived with every token's embedding. You can count
+# its parameters and its FLOPs on paper, and at the size of the full model the
+# vocabulary is about half of both.
+# :::
+#
+# ## Exercises
+#
+# ### 1. How large is GPT-2 XL?
+#
+# *Easy, 5 minutes.* The largest GPT-2 has 48 layers, 25 heads, 1,600 channels,
+# a vocabulary of 50,257 and a context of 1,024. Compute its parameters from
+# {eq}`eq-parameters`, without building it. What share are its embeddings, and
+# why does the number of heads not matter?
+#
+# Solution (click to open):
+
+# %% tags=["hide-input"]
+xl = GPTConfig(50_257, 1_024, n_layer=48, n_head=25, n_embd=1_600)
+by_hand = (50_257 * 1_600 + 1_024 * 1_600
+           + 48 * (12 * 1_600**2 + 13 * 1_600) + 2 * 1_600)
+share = count_parameters(xl).embedding / by_hand
+print(f"{by_hand:,} parameters, {share:.1%} of them embeddings")
+
+with torch.device("meta"):      # shapes only: no memory is taken
+    built = GPT(xl)
+assert by_hand == count_parameters(xl).total
+assert by_hand == sum(p.numel() for p in built.parameters())
+# Heads cut the same C channels into slices: no matrix changes size.
+
+# %% [markdown]
+# ### 2. Break causality, and catch it
+#
+# *Medium, 15 minutes.* Make a copy of the trained model whose attention also
+# sees the *next* token, a mask that is off by one, without editing the
+# package. Show that its loss on validation text changes, and write a test that
+# catches the bug without looking at the loss.
+#
+# Solution (click to open):
+
+# %% tags=["hide-input"]
+import copy
+
+class Leaky(nn.Module):
+    """The same attention, with a mask that is off by one."""
+
+    def __init__(self, attn):
+        super().__init__()
+        self.attn = attn
+
+    def forward(self, x, *cache):
+        T = x.size(1)
+        mask = torch.ones(T, T).tril(1).bool()      # 1 too many
+        heads = [F.scaled_dot_product_attention(*qkv, attn_mask=mask)
+                 for qkv in split_heads(self.attn, x)]
+        return self.attn.c_proj(torch.cat(heads, dim=-1))
+
+def sees_the_future(model, ids):
+    """Whether a later token changes an earlier logit."""
+    other = ids.clone()
+    other[:, -1] = (other[:, -1] + 1) % model.config.vocab_size
+    with torch.no_grad():
+        same = torch.equal(model(ids)[:, :-1], model(other)[:, :-1])
+    return not same
+
+leaky = copy.deepcopy(trained)
+for block in leaky.transformer.h:
+    block.attn = Leaky(block.attn)
+for name, each in (("trained", trained), ("leaky", leaky)):
+    with torch.no_grad():
+        nats = each.loss(text[:, :-1], text[:, 1:]).item()
+    print(f"{name:8} loss {nats:.3f}, sees the future: "
+          f"{sees_the_future(each, ids)}")
+assert sees_the_future(leaky, ids) and not sees_the_future(trained, ids)
+# Weights trained with the right mask are disturbed by the wrong one. A
+# model *trained* with it would have a loss near zero, and write nonsense.
+
+# %% [markdown]
+# ### 3. Untie the head
+#
+# *Medium, 15 minutes.* Give the model a head of its own: a table of V times C
+# that starts as a copy of the token embedding. Show that the logits do not
+# change, count what it costs, and find out which rows of each table receive a
+# gradient from one batch. Why do the two tables not stay equal in training?
+#
+# Solution (click to open):
+
+# %% tags=["hide-input"]
+class Untied(GPT):
+    """A GPT with an output table of its own."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.lm_head = nn.Parameter(self.transformer.wte.weight.clone())
+
+    @property
+    def head(self):
+        return self.lm_head
+
+untied = Untied(small.model).eval()
+untied.load_state_dict(trained.state_dict(), strict=False)
+with torch.no_grad():
+    untied.lm_head.copy_(trained.head)
+    assert torch.equal(untied(ids), trained(ids))
+extra = (sum(p.numel() for p in untied.parameters())
+         - count_parameters(small.model).total)
+assert extra == small.model.vocab_size * small.model.n_embd
+untied.loss(ids[:, :-1], ids[:, 1:]).backward()
+embedding = untied.transformer.wte.weight.grad.abs().sum(-1)
+head = untied.lm_head.grad.abs().sum(-1)
+print(f"{extra:,} more parameters; rows with a gradient: "
+      f"embedding {int((embedding > 0).sum())}, "
+      f"head {int((head > 0).sum())} of {len(head)}")
+assert (embedding > 0).sum() == ids[:, :-1].unique().numel()
+assert (head > 0).sum() > (embedding > 0).sum()
+# The embedding hears only of tokens that were read. The head hears of
+# all: each one's probability is pushed up or down at every position.
+
+# %% [markdown]
+# ### 4. Positions without a table
+#
+# *Hard, 20 minutes.* The first Transformer {cite}`vaswani2017` computed its
+# position vectors: channel pairs $\sin(t \omega_j), \cos(t \omega_j)$ with
+# $\omega_j = 10000^{-2j/C}$. Write them, put them into a new model in the
+# table's place, and check three things: the model again tells orders apart,
+# the dot product of two positions depends only on their distance, and there
+# are TC parameters fewer to train.
+#
+# Solution (click to open):
+
+# %% tags=["hide-input"]
+def sinusoids(T, C):
+    """(T, C) position vectors of the first Transformer."""
+    omega = 10_000.0 ** (-torch.arange(0, C, 2) / C)
+    angles = torch.arange(T)[:, None] * omega
+    return torch.stack([angles.sin(), angles.cos()], -1).flatten(1)
+
+waves = GPT(small.model).eval()
+T, C = small.model.context_length, small.model.n_embd
+waves.transformer.wpe = nn.Embedding.from_pretrained(
+    0.02 * sinusoids(T, C), freeze=True)
+with torch.no_grad():
+    change = waves(row)[0, -1] - waves(shuffled)[0, -1]
+products = sinusoids(T, C) @ sinusoids(T, C).T
+trainable = sum(p.numel() for p in waves.parameters()
+                if p.requires_grad)
+print(f"largest change when shuffled {change.abs().max():.0e}")
+print(f"{count_parameters(small.model).total - trainable:,} fewer")
+assert change.abs().max() > 1e-5
+for distance in (1, 5, 20):
+    diagonal = products.diagonal(distance)
+    assert diagonal.max() - diagonal.min() < 1e-3
+assert count_parameters(small.model).total - trainable == T * C
+# sin a sin b + cos a cos b = cos(a - b): only the distance is left. And
+# the waves do not end at T, although nothing past T was ever trained.
