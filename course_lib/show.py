@@ -3,6 +3,7 @@
 import html
 import inspect
 import json
+import warnings
 from pathlib import Path
 
 from IPython.display import HTML, Markdown, display
@@ -36,6 +37,8 @@ def load_result(name: str) -> dict:
 def card(chapter: str, *, needs: str, gives: str) -> None:
     """The opening card of a chapter: what you need, how long it takes, what
     you will have. Minutes come from the recorded timings."""
+    # A progress bar, once imported, would ask for a library of widgets.
+    warnings.filterwarnings("ignore", message="IProgress not found")
     display(HTML(
         '<div class="opening-card"><dl>'
         + "".join(f"<dt>{name}</dt><dd>{html.escape(text)}</dd>"
