@@ -143,8 +143,43 @@ def _open(path: Path) -> io.BufferedIOBase:
     if path.suffix == ".xz":
         return lzma.open(path)
     if path.suffix == ".zst":
-        return zstandard.open(path)
+        return io.BufferedReader(_Chunks(_unpack_zstd(path)))
     return path.open("rb")
+
+
+def _unpack_zstd(path: Path) -> Iterator[bytes]:
+    # zstandard's own reader takes a file that was cut off for a whole one,
+    # and does not read lines.
+    frame = None
+    with path.open("rb") as file:
+        while packed := file.read(2**16):
+            while packed:
+                frame = frame or zstandard.ZstdDecompressor().decompressobj()
+                yield frame.decompress(packed)
+                packed = frame.unused_data
+                frame = None if frame.eof else frame
+    if frame:
+        raise EOFError("the file ends too early")
+
+
+class _Chunks(io.RawIOBase):
+    """A binary file made of chunks of bytes as they come."""
+
+    def __init__(self, chunks: Iterator[bytes]):
+        self.chunks, self.left = chunks, memoryview(b"")
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        while not self.left:
+            chunk = next(self.chunks, None)
+            if chunk is None:
+                return 0
+            self.left = memoryview(chunk)
+        size = min(len(buffer), len(self.left))
+        buffer[:size], self.left = self.left[:size], self.left[size:]
+        return size
 
 
 def _files(paths: list[Path]) -> Corpus:
