@@ -16,6 +16,7 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 EOT = "<|endoftext|>"
+LARGEST = 2**20  # entries; several times the largest vocabulary in use
 
 
 class Tokenizer:
@@ -100,6 +101,9 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     if vocab_size < len(alphabet) + 1:
         raise ValueError(f"vocab_size must be at least {len(alphabet) + 1} "
                          "(256 bytes and end-of-text), not "
+                         f"{vocab_size}")
+    if vocab_size > LARGEST:  # the library would ask for all of it at once
+        raise ValueError(f"vocab_size must be at most {LARGEST:,}, not "
                          f"{vocab_size}")
     library = tokenizers.Tokenizer(models.BPE())
     library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
