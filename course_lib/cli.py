@@ -19,7 +19,7 @@ def main(arguments=None) -> int:
                      export).parse_args(arguments)
     try:
         code = options.run(options) or 0
-        sys.stdout.flush()
+        print(end="", flush=True)  # a full disk or a closed pipe shows here
         return code
     except KeyboardInterrupt:
         print("course: interrupted", file=sys.stderr)

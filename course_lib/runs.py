@@ -143,11 +143,17 @@ def prepare(folder, preset: Preset, corpus: Corpus,
     if not str(folder):
         raise ValueError("the run folder needs a name, not an empty one")
     folder = Path(folder)
-    if not (folder / "run.json").exists():
-        if folder.exists() and not folder.is_dir() or not _ours(folder):
-            raise FileExistsError(f"{folder} exists and is no run folder: "
-                                  "choose a new one with --out")
-        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:  # safetensors could not open it again
+        raise ValueError(f"{ascii(str(folder))} is not UTF-8: choose another "
+                         "name for the run folder") from None
+    if (folder / "run.json").exists():
+        return _prepare(folder, preset, corpus, report)
+    if folder.exists() and not folder.is_dir() or not _ours(folder):
+        raise FileExistsError(f"{folder} exists and is no run folder: "
+                              "choose a new one with --out")
+    folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         return _prepare(folder, preset, corpus, report)
 

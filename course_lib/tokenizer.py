@@ -126,7 +126,8 @@ def load_tokenizer(path) -> Tokenizer:
         raise FileNotFoundError(f"no tokenizer at {path}: make one with "
                                 "`course prepare`")
     try:
-        library = tokenizers.Tokenizer.from_file(str(path))
+        library = tokenizers.Tokenizer.from_str(
+            path.read_text(encoding="utf-8"))
     except Exception as error:  # the library raises bare Exception
         raise ValueError(f"{path} is not a tokenizer file: {error}") from None
     return Tokenizer(library)

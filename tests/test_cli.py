@@ -282,6 +282,8 @@ def test_prepare_keeps_what_is_there(refuses, text, tmp_path, files):
     refuses("prepare", "--corpus", text, *SMALL, "--out",
             tmp_path / "mine" / next(iter(files)), what="is no run folder")
     refuses("prepare", "--corpus", text, *SMALL, "--out", "", what="name")
+    refuses("prepare", "--corpus", text, *SMALL, "--out",
+            tmp_path / "\udcff", what="is not UTF-8")
     assert tiny.contents(tmp_path) == before
 
 
@@ -425,6 +427,21 @@ def test_evaluate_other_text(refuses, trained, tmp_path):
     refuses("evaluate", trained, "--text", tmp_path / "empty.txt",
             what="no text")
     refuses("evaluate", trained, "--text", tmp_path / "no", what="no file")
+
+
+@pytest.mark.slow
+def test_two_at_once(text, tmp_path):
+    """Of two that prepare one folder, one is refused and one succeeds."""
+    command = [sys.executable, "-m", "course_lib", "prepare", "--corpus",
+               text, *SMALL, "--out", tmp_path / "run"]
+    both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True,
+                             stdout=subprocess.DEVNULL) for _ in range(2)]
+    errors = [process.communicate(timeout=120)[1] for process in both]
+    codes = sorted(process.returncode for process in both)
+    assert codes in ([0, 2], [0, 0]), errors  # the second may come late
+    for error in filter(None, errors):
+        assert "another process is preparing" in error
+    assert open_run(tmp_path / "run").train_tokens.verify() is None
 
 
 def test_divergence_is_one_line(course, text, tmp_path):
