@@ -1,0 +1,65 @@
+"""Record a finished run for the book: figures, baselines, samples, log.
+
+    python benchmarks/record_run.py RUN NAME     writes book/results/NAME.json
+"""
+
+import argparse
+
+from baselines import baselines
+
+from course_lib.budget import count_parameters, flops_per_token
+from course_lib.data import write_json
+from course_lib.device import choose_device, provenance
+from course_lib.evaluate import evaluate
+from course_lib.runs import Run, open_run
+from course_lib.sample import generate
+from course_lib.show import RESULTS
+
+PROMPT = "life is about"
+CURVE_POINTS = 200
+
+
+def record(run: Run) -> dict:
+    """Everything about a run that the book shows, as plain values."""
+    result = evaluate(run.model(), run.val_tokens)
+    training = [r for r in run.log if "loss" in r]
+    config = run.preset.model
+    flop = (flops_per_token(config, config.context_length)
+            * training[-1]["tokens"])
+    return dict(
+        provenance=provenance(choose_device()), run=run.record,
+        parameters=count_parameters(config).total,
+        training=dict(
+            tokens=training[-1]["tokens"], flop=flop,
+            passes=training[-1]["tokens"] / run.train_tokens.tokens,
+            seconds=run.timing[-1]["seconds"]),
+        validation=dict(
+            loss=result.loss, perplexity=result.perplexity,
+            bits_per_byte=result.bits_per_byte,
+            tokens=result.tokens, bytes=result.bytes),
+        baselines_bits_per_byte=baselines(run),
+        samples=[dict(step=step, text=continuation(model, run))
+                 for step, model in run.snapshots()],
+        more_samples=[continuation(run.model(), run, seed)
+                      for seed in (1, 2, 3)],
+        log=training[::max(1, len(training) // CURVE_POINTS)],
+        validation_log=[r for r in run.log if "val_loss" in r])
+
+
+def continuation(model, run: Run, seed: int = 0) -> str:
+    """The prompt and 80 tokens at temperature 0.8."""
+    tokenizer = run.tokenizer
+    [ids] = generate(model, [tokenizer.encode(PROMPT)], 80, 0.8,
+                     stop_id=tokenizer.eot, seed=seed)
+    return PROMPT + tokenizer.decode(ids)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", help="a run folder")
+    parser.add_argument("name", help="of the file in book/results")
+    options = parser.parse_args()
+    path = RESULTS / f"{options.name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, record(open_run(options.run)))
+    print(path)

@@ -1,0 +1,337 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Primer: a language model on one page
+#
+# Before we build a GPT we train the smallest language model there is. It has
+# one table and no hidden layer, it learns in seconds, and it needs every word
+# that the rest of the book uses: token, probability, loss, gradient,
+# perplexity. If you know Python and can multiply matrices, you are ready.
+
+# %%
+from course_lib import plots
+from course_lib.presets import load_preset
+from course_lib.show import card
+
+preset = load_preset()  # $COURSE_SCALE: smoke, laptop or full
+plots.use_style()
+card("00_primer", needs="Python and school mathematics",
+     gives="a bigram model: trained, measured and sampled")
+
+# %% [markdown]
+# ## What are we modelling?
+#
+# Text, and here is some. The book carries its own endless supply of it: a
+# program that makes up small stories, so that everything runs without a
+# network. [Chapter 3](03_tokenizer.ipynb) says more about it, and about real
+# books.
+
+# %%
+from course_lib.stories import stories
+
+texts = list(stories(400 if preset.name == "smoke" else 4000))
+print(texts[0])
+
+# %% [markdown]
+# A model cannot read letters, so we give each distinct character a number. A
+# piece of text with a number is called a {term}`token`, the number its *id*,
+# and the set of all tokens the {term}`vocabulary`. Here a token is one
+# character; in a real model it is a piece of a word.
+
+# %%
+vocabulary = sorted(set("".join(texts)))
+id_of = {character: i for i, character in enumerate(vocabulary)}
+V = len(vocabulary)
+print(V, "tokens:", "".join(vocabulary).replace("\n", "\\n"))
+
+# %%
+import torch
+
+ids = torch.tensor([id_of[c] for text in texts for c in text + "\n"])
+print(f"{len(ids):,} tokens; the first ten: {ids[:10].tolist()}")
+
+# %% [markdown]
+# We put the last tenth aside and never learn from it. A model that repeats
+# what it was shown has proved nothing; only text it has not seen can tell
+# whether it learned English spelling or our particular stories.
+
+# %%
+cut = int(0.9 * len(ids))
+train, held_out = ids[:cut], ids[cut:]
+
+# %% [markdown]
+# ## What does a language model say?
+#
+# One thing only: given the text so far, how likely is each token to come
+# next? Our model looks at a single token, the last one. Pairs of neighbours
+# are called bigrams, so it is a *bigram model*, and the simplest way to get
+# one is to count.
+#
+# **Predict.** After the letter `q`, which character comes next, and how
+# sure are you? And after a space?
+
+# %%
+counts = torch.zeros(V, V)
+counts.index_put_((train[:-1], train[1:]), torch.tensor(1.0),
+                  accumulate=True)
+probability = (counts + 0.01) / (counts + 0.01).sum(1, keepdim=True)
+
+
+# %% mystnb={"figure": {"caption": "What comes next after three characters. After q there is nothing to guess; after a space almost everything is open.", "name": "fig-bigram"}, "image": {"alt": "Three bar charts of the likeliest next characters, after q, after h and after a space."}}
+import matplotlib.pyplot as plt
+
+figure, axes = plt.subplots(1, 3, figsize=(8, 3))
+for ax, last in zip(axes, "qh "):
+    top = probability[id_of[last]].topk(6)
+    names = [repr(vocabulary[i])[1:-1] for i in top.indices]
+    plots.plot_distribution(top.values, names, ax, title=f"after {last!r}")
+
+# %% [markdown]
+# Each row of the table holds $V$ numbers that are positive and sum to one: a
+# probability distribution over the vocabulary. Every language model in this
+# book ends in such a row. A GPT differs only in how many tokens it looks at
+# before it writes one down.
+#
+# ## How wrong is it?
+#
+# Suppose the model gave the token that really came next the probability
+# $p$. We charge it $-\ln p$. A sure and right answer, $p = 1$, costs nothing.
+# The more the truth surprises the model, the higher the bill, without limit.
+# The unit is the {term}`nat`, and the average over a text is the *loss*, or
+# {term}`cross-entropy`:
+#
+# $$
+# L = -\frac{1}{n} \sum_{i=1}^{n} \ln p(x_i \mid x_{i-1}).
+# $$ (eq-loss)
+#
+# **Predict.** A model that knows nothing gives each of the $V$ tokens the
+# same probability. What is its loss?
+
+# %%
+import math
+
+uniform = math.log(V)
+print(f"knowing nothing: ln {V} = {uniform:.3f} nats per token")
+
+
+# %%
+def loss(table, tokens):
+    return -table[tokens[:-1], tokens[1:]].log().mean().item()
+
+
+counted = loss(probability, held_out)
+print(f"counting pairs:  {counted:.3f} nats per token")
+
+# %% [markdown]
+# Nats are hard to feel, so people report $e^L$, the {term}`perplexity`: the
+# number of equally likely tokens that would be just as hard to guess. The
+# model that knows nothing is torn between all $V$. Perplexity is never
+# below one. Keep that in mind: the recipe this book rebuilds once reported
+# {ref}`a perplexity of 0.83 <case-083>`.
+
+# %%
+print(f"perplexity: {math.exp(uniform):.1f} before, "
+      f"{math.exp(counted):.1f} after counting")
+
+# %% [markdown]
+# ## Can it learn this without counting?
+#
+# Counting works because the table is small. A table over the last ten
+# characters would have more rows than there are atoms in your laptop, so a
+# real model computes its row instead of looking it up, and finds the numbers
+# to compute with by {term}`gradient` descent. Let us learn the same table
+# that way, because we can check the result.
+#
+# The table now holds any real numbers, called {term}`logits`. The
+# {term}`softmax` makes a distribution of a row $z$ of them, and the loss of
+# one example follows:
+#
+# $$
+# p_j = \frac{e^{z_j}}{\sum_k e^{z_k}},
+# \qquad
+# \frac{\partial (-\ln p_t)}{\partial z_j} = p_j - [j = t].
+# $$ (eq-softmax)
+#
+# The second half is the gradient: how the loss changes when logit $j$ rises
+# by a little, if $t$ is the token that came. Read it aloud: *what you said
+# minus what was true*. PyTorch finds gradients by itself; here we check it
+# once by hand.
+
+# %%
+z = torch.tensor([1.0, 2.0, 0.5], requires_grad=True)
+truth = 0
+p = z.softmax(0)
+(-p[truth].log()).backward()
+by_hand = p.detach() - torch.tensor([1.0, 0.0, 0.0])
+print("PyTorch:", z.grad.tolist())
+print("by hand:", by_hand.tolist())
+
+# %% tags=["remove-cell"]
+assert torch.allclose(z.grad, by_hand)
+
+# %% [markdown]
+# Training is a loop of three lines. Take some pairs, compute the loss, and
+# move every number in the table a little against its gradient. How far is
+# the {term}`learning rate`. Too small and you wait; too large and you jump
+# over the valley.
+#
+# **Predict.** All logits start at zero. What will the first loss be? You
+# have already computed it.
+
+# %%
+table = torch.zeros(V, V, requires_grad=True)
+steps, batch, rate = 600, 4096, 30.0
+generator = torch.Generator().manual_seed(0)
+losses = []
+for step in range(steps):
+    i = torch.randint(cut - 1, (batch,), generator=generator)
+    value = torch.nn.functional.cross_entropy(
+        table[train[i]], train[i + 1])
+    value.backward()
+    with torch.no_grad():
+        table -= rate * table.grad
+        table.grad = None
+    losses.append(value.item())
+
+# %% mystnb={"figure": {"caption": "Loss over training steps. The dashed lines are the model that knows nothing and the table made by counting.", "name": "fig-primer-loss"}, "image": {"alt": "The loss of the learned table falls from the loss of the uniform model towards the loss that counting reaches."}}
+plt.plot(losses, label="learned by gradient descent")
+plt.axhline(uniform, color="gray", linestyle="--")
+plt.axhline(counted, color="black", linestyle="--")
+plt.text(steps, uniform, "uniform", ha="right", va="bottom")
+plt.text(steps, counted, "counted", ha="right", va="top")
+plt.xlabel("step")
+plt.ylabel("loss (nats per token)")
+plt.legend();
+
+# %% [markdown]
+# It starts at $\ln V$, as it must, and falls fast and then slowly. Common
+# pairs are learned first because most gradients point at them; the rare ones
+# wait. You will see this shape again for every model in the book. On the
+# text we put aside:
+
+# %%
+learned = table.detach().softmax(1)
+print(f"counted {counted:.3f}, learned {loss(learned, held_out):.3f}")
+
+# %% tags=["remove-cell"]
+assert abs(losses[0] - uniform) < 1e-3
+assert loss(learned, held_out) < counted + 0.1
+
+# %% [markdown]
+# ## What does it write?
+#
+# To sample, draw a token from the row of the last one, append it, repeat.
+# First from the table before training, where every token is as good as any
+# other, then from the trained one.
+
+
+# %%
+def sample(table, start, length=120, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    text = start
+    for _ in range(length):
+        row = table[id_of[text[-1]]]
+        i = torch.multinomial(row, 1, generator=generator).item()
+        text += vocabulary[i]
+    return text
+
+
+print("BEFORE", sample(torch.full((V, V), 1 / V), "life is about"))
+print("AFTER ", sample(learned, "life is about"))
+
+# %% [markdown]
+# The trained table knows that words are a few letters long, that `h` likes
+# to follow `t`, and that a full stop is followed by a space. It does not
+# know one word, because a word does not fit into one character of memory.
+# Everything that follows in this book is about looking further back.
+#
+# How far is there to go? The stories come from a program whose every random
+# choice has a known probability, so for once we know the answer: the loss
+# that no model, however large, can beat.
+
+# %%
+from course_lib.stories import entropy_bits_per_byte
+
+bits = loss(learned, held_out) / math.log(2)  # a character is a byte
+print(f"this model: {bits:.2f} bits per byte")
+print(f"the floor:  {entropy_bits_per_byte():.2f} bits per byte")
+
+# %% [markdown]
+# Dividing nats by $\ln 2$ gives bits, and dividing by the bytes of the text
+# rather than its tokens gives {term}`bits per byte`: the one measure that
+# does not change when we change what a token is. We will need it as soon as
+# two models have different vocabularies.
+#
+# :::{admonition} Takeaway
+# :class: tip
+# A language model maps the text so far to a probability for every token. Its
+# loss is the average of $-\ln p$ of what really came, in nats; $e$ to that is
+# the perplexity. Training moves numbers against the gradient of the loss,
+# and the gradient is *what you said minus what was true*.
+# :::
+#
+# ## Exercises
+#
+# **1. Look back two characters** (easy, 10 minutes). Count triples instead
+# of pairs. How much does the loss on held-out text fall?
+#
+# Solution (click to open):
+
+# %% tags=["hide-input"]
+triples = torch.full((V * V, V), 0.01)
+context = train[:-2] * V + train[1:-1]
+triples.index_put_((context, train[2:]), torch.tensor(1.0),
+                   accumulate=True)
+triples /= triples.sum(1, keepdim=True)
+seen = held_out[:-2] * V + held_out[1:-1]
+third = -triples[seen, held_out[2:]].log().mean().item()
+print(f"pairs {counted:.3f}, triples {third:.3f} nats per token")
+assert third < counted
+
+# %% [markdown]
+# **2. Why the 0.01?** (easy, 5 minutes). We added 0.01 to every count. What
+# happens to the loss without it, and why is that the right answer to a
+# wrong model?
+#
+# Solution (click to open):
+
+# %% tags=["hide-input"]
+row = counts / counts.sum(1, keepdim=True).clamp(min=1)
+p = row[held_out[:-1], held_out[1:]]
+print(f"{(p == 0).sum()} pairs of the held-out text were never seen")
+# One impossible token that happens makes the mean infinite: a model that
+# says "never" and is wrong has earned an unbounded bill.
+never = torch.zeros(2).log()
+assert never.isinf().all()
+
+# %% [markdown]
+# **3. Overshoot** (medium, 10 minutes). Find a learning rate at which the
+# loss no longer settles near the counted one after the same number of
+# steps. Which way does it fail?
+#
+# Solution (click to open):
+
+
+# %% tags=["hide-input"]
+def train_with(rate, steps=200):
+    table = torch.zeros(V, V, requires_grad=True)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(steps):
+        i = torch.randint(cut - 1, (batch,), generator=generator)
+        value = torch.nn.functional.cross_entropy(
+            table[train[i]], train[i + 1])
+        (gradient,) = torch.autograd.grad(value, table)
+        table.data -= rate * gradient
+    return loss(table.detach().softmax(1), held_out)
+
+
+results = {rate: train_with(rate) for rate in (1, 30, 1000)}
+print({rate: round(value, 3) for rate, value in results.items()})
+# Too small is slow; too large throws common rows back and forth.
+assert results[30] < results[1] and results[30] < results[1000]

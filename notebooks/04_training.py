@@ -1,0 +1,446 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Training: one step by hand, then all of them
+#
+# We have a model that maps tokens to logits and a file of tokens without a
+# gap in it. Training joins the two: show the model a batch, measure how
+# surprised it was, move every weight a little, repeat. This chapter does one
+# such step in the open, adds what separates a loop that works from one that
+# works by luck, runs it, kills it, and resumes it. Then it solves a small
+# mystery: how a published run came to report a perplexity that cannot exist.
+
+# %%
+from course_lib import plots, stages
+from course_lib.presets import load_preset
+from course_lib.show import card, show_source
+
+preset = load_preset()  # $COURSE_SCALE: smoke, laptop or full
+plots.use_style()
+card("04_training", needs="chapters 0 and 1",
+     gives="a trained GPT, and a bill that you can check")
+
+# %% [markdown]
+# ## What does one step look like?
+#
+# First the data. [Chapter 3](03_tokenizer.ipynb) packed all text into one
+# file; a batch is a handful of windows cut from it, and the *targets* are
+# the same windows one token later. So every position is an exercise with
+# its answer printed beside it.
+
+# %%
+train_tokens, val_tokens = stages.tokens(preset)
+tokenizer = stages.tokenizer(preset)
+T = preset.model.context_length
+ids, targets = train_tokens.batch(0, preset.rows, T)
+print(f"{ids.shape[0]} rows of {ids.shape[1]} tokens; the first:")
+print(tokenizer.decode(ids[0].tolist()))
+
+# %%
+for place in range(4):
+    before = tokenizer.decode(ids[0, :place + 1].tolist())
+    print(f"{before!r} -> {tokenizer.decode([targets[0, place].item()])!r}")
+
+# %% [markdown]
+# **Predict.** The model has random weights and $V$ tokens to choose from.
+# What is its loss on this batch?
+
+# %%
+import math
+
+from course_lib.train import start
+
+model, optimizer = start(preset, "cpu")
+loss = model.loss(ids[:8], targets[:8])
+print(f"loss {loss.item():.3f} nats; ln V = "
+      f"{math.log(preset.model.vocab_size):.3f}")
+
+# %% [markdown]
+# Almost exactly $\ln V$, as for the ignorant model of the primer. GPT-2's
+# small initial weights make all logits nearly equal. If the first loss of a
+# run is far from $\ln V$, stop: something is wrong before anything was
+# learned.
+#
+# Backwards now. One call fills `.grad` of every weight with the direction
+# in which the loss grows, and the optimizer steps the other way.
+
+# %%
+loss.backward()
+weight = model.transformer.h[0].mlp.c_fc.weight
+before = weight.detach().clone()
+optimizer.step()
+optimizer.zero_grad(set_to_none=True)
+again = model.loss(ids[:8], targets[:8])
+print(f"one weight moved by {(weight - before)[0, 0]:+.5f}")
+print(f"loss on the same rows: {loss:.3f} -> {again:.3f}")
+
+# %% tags=["remove-cell"]
+assert abs(loss.item() - math.log(preset.model.vocab_size)) < 0.3
+assert again < loss
+
+# %% [markdown]
+# That is all of training. The rest of the chapter is about doing it a few
+# thousand times without accidents. Here is the step of the package; it says
+# three more things, which we take in turn.
+
+# %%
+from course_lib.train import train_step
+
+show_source(train_step)
+
+# %% [markdown]
+# **Accumulation.** The loop over parts is for machines with little memory.
+# A batch that does not fit is done in turns, and the gradients of the turns
+# add up to those of the whole. That is a claim, so here is its test, in
+# double precision, where rounding cannot hide a mistake.
+
+# %%
+import copy
+
+import torch
+
+wide = copy.deepcopy(model).double()
+parts = copy.deepcopy(wide)
+wide.loss(ids[:8], targets[:8]).backward()
+for i in range(0, 8, 2):
+    (parts.loss(ids[i:i + 2], targets[i:i + 2]) / 4).backward()
+worst = max((a.grad - b.grad).abs().max().item() for a, b in
+            zip(wide.parameters(), parts.parameters()))
+print(f"largest difference of a gradient: {worst:.1e}")
+
+# %% tags=["remove-cell"]
+assert worst < 1e-12
+
+# %% [markdown]
+# **Clipping.** Now and then a batch is strange and its gradient is many
+# times longer than usual. {term}`Gradient clipping` shortens it to a fixed
+# length and keeps its direction, so one odd page cannot throw the model out
+# of the valley. How often it acts is in the log, and we will look.
+#
+# **The learning rate** is not constant. It climbs for the first steps, while
+# the optimizer's averages are still made of little, and then falls along a
+# cosine, because large steps find the valley and small ones its floor. The
+# fall must end where the run ends {cite}`hoffmann2022`.
+
+# %%
+from course_lib.train import learning_rate
+
+show_source(learning_rate)
+
+# %% mystnb={"figure": {"caption": "The learning rate of this run: warm-up, then a cosine to a tenth.", "name": "fig-schedule"}, "image": {"alt": "The learning rate rises in a short straight line and falls in a long half-cosine."}}
+import matplotlib.pyplot as plt
+
+rates = [learning_rate(s, preset) for s in range(preset.steps)]
+plt.plot(rates)
+plt.xlabel("step")
+plt.ylabel("learning rate");
+
+# %% [markdown]
+# **The optimizer** is AdamW {cite}`loshchilov2019`. It divides each weight's
+# gradient by a running estimate of that gradient's usual size, so a weight
+# that rarely hears anything still learns when it does. The W stands for
+# {term}`weight decay`: every matrix shrinks a little at each step, and what
+# is not renewed by the data fades. Vectors (norms and biases) are left out.
+
+# %%
+from course_lib.train import make_optimizer
+
+show_source(make_optimizer)
+
+# %% [markdown]
+# ## Does it learn?
+#
+# Now the whole run: as many steps as the preset says, with the model
+# evaluated on held-out text along the way. If the trained model is already
+# on your disk, the next cell only loads it.
+#
+# **Predict.** The stories were written by a program whose exact entropy we
+# know. How near can this model come in this many steps: twice the floor?
+# Ten times?
+
+# %%
+run = stages.trained(preset)
+log = run.log
+print(f"{preset.steps:,} steps of {preset.batch_tokens:,} tokens")
+
+# %% mystnb={"figure": {"caption": "Loss over tokens seen, on training batches and on held-out text. The dashed line is the entropy of the stories, which no model can beat.", "name": "fig-loss-curve"}, "image": {"alt": "Training and validation loss fall together, steeply and then slowly, towards the entropy of the stories."}}
+from course_lib.stories import entropy_bits_per_byte
+
+nats = math.log(2) * val_tokens.bytes / (val_tokens.tokens - 1)
+plots.plot_loss(log, label=preset.name)
+if run.record["corpus"]["name"].startswith("stories"):
+    plt.axhline(entropy_bits_per_byte() * nats, color="black",
+                linestyle="--", label="entropy of the stories")
+plt.ylim(bottom=0)
+plt.legend();
+
+# %%
+final = log[-1]
+print(f"validation loss   {final['val_loss']:.3f} nats per token")
+print(f"perplexity        {math.exp(final['val_loss']):.2f}")
+print(f"bits per byte     {final['val_bits_per_byte']:.3f}")
+print(f"the floor         {entropy_bits_per_byte():.3f}")
+
+# %% [markdown]
+# Read {numref}`fig-loss-curve` as three stretches. The cliff is the model
+# learning which tokens are common. The bend is it learning pairs, words and
+# the order of words: what a bigram table could do and a little more. The
+# long slope is everything else, such as remembering in the last sentence
+# who lost what in the second. Training and held-out loss fall together;
+# when the first goes on falling and the second turns up, the model has
+# begun to learn the training text by heart.
+#
+# The gradient's length tells you about the run's health. It should be large
+# at first and then calm; clipping, at 1, should act at the start and rarely
+# later.
+
+# %% mystnb={"figure": {"caption": "Length of the gradient before clipping. Steps above the dashed line were shortened.", "name": "fig-grad-norm"}, "image": {"alt": "The gradient norm is large in the first steps and settles to a lower level."}}
+plt.plot(*plots.curve(log, "grad_norm"), linewidth=0.8)
+plt.axhline(preset.clip, color="black", linestyle="--")
+plt.yscale("log")
+plt.xlabel("tokens seen")
+plt.ylabel("gradient norm");
+
+# %%
+steps = [record for record in log if "grad_norm" in record]
+clipped = sum(r["grad_norm"] > preset.clip for r in steps)
+print(f"{clipped} of {len(steps)} steps were clipped")
+
+# %% [markdown]
+# ## What if the machine dies?
+#
+# A rented machine can vanish with half a minute's notice, and a cheap one
+# will. So a {term}`checkpoint` must hold everything that decides the next
+# step, and a resumed run should end in the *same bits* as one that was never
+# interrupted. Anything less and you cannot tell a bug from bad luck.
+#
+# The trick is to have little to save. Which windows make up batch 500 is a
+# pure function of the seed and the number 500; so is the randomness of
+# dropout. What remains is the weights and the optimizer's memory. We train
+# a small model for 20 steps, then another that is stopped after 7 and
+# resumed, and compare every byte.
+
+# %%
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from course_lib.train import train
+
+tiny = replace(load_preset("smoke"), tokens=20 * 2048,
+               model=replace(load_preset("smoke").model,
+                             vocab_size=tokenizer.vocab_size,
+                             context_length=64, n_embd=32))
+folder = Path(tempfile.mkdtemp())
+
+
+def go(name, **options):
+    (folder / name).mkdir(exist_ok=True)
+    return train(folder / name, tiny, train_tokens, val_tokens,
+                 device="cpu", progress=False, **options)
+
+
+# %%
+whole = go("whole")
+go("broken", stop_at=7)
+resumed = go("broken")
+same = all(torch.equal(a, b) for a, b in
+           zip(whole.model.parameters(), resumed.model.parameters()))
+logs = [(folder / name / "log.jsonl").read_bytes()
+        for name in ("whole", "broken")]
+print("weights equal to the bit:", same)
+print("logs equal to the byte: ", logs[0] == logs[1])
+
+# %% tags=["remove-cell"]
+assert same and logs[0] == logs[1]
+
+# %% [markdown]
+# From a terminal, Ctrl-C asks the trainer to finish its step, save and
+# leave, and `course train RUN --resume` goes on. A checkpoint is written
+# under another name and renamed when it is complete, and its checksum is
+# verified when it is read, so a machine that dies *while saving* leaves the
+# one before intact.
+#
+# ## What does it cost?
+#
+# The bill is work divided by speed times price. The work is exact:
+# [chapter 1](01_architecture.ipynb) counted the {term}`FLOP`s of one token.
+# The speed is a share of what the device could do at best, called
+# {term}`MFU` {cite}`chowdhery2022`. Here is what this run made of the
+# machine it ran on.
+
+# %%
+from course_lib.budget import flops_per_token
+
+work = flops_per_token(preset.model, T)
+speeds = sorted(r["tokens_per_second"] for r in run.timing)
+speed = speeds[len(speeds) // 2]
+print(f"work per token  {work / 1e6:,.1f} MFLOP")
+print(f"median speed    {speed:,.0f} tokens/s = "
+      f"{work * speed / 1e9:,.0f} GFLOP/s")
+print(f"time            {run.timing[-1]['seconds'] / 60:.1f} minutes")
+
+# %% [markdown]
+# For the full model we can *project* the bill on rented GPUs. The
+# projection assumes an MFU of 40% on every card; that is an assumption, not
+# a measurement, and the dollars scale with it. Prices are typical on-demand
+# ones of the date in the package's table.
+
+# %%
+from course_lib.budget import GPUS, dollars, hours
+
+full = load_preset("full")
+flop = flops_per_token(full.model, 512) * full.tokens
+for name, gpu in GPUS.items():
+    print(f"{name:9} {hours(flop, name, 0.4):6.1f} h  "
+          f"${dollars(flop, name, 0.4):6.2f}   (projected)")
+
+# %% [markdown]
+# (case-083)=
+# ## The case of the perplexity of 0.83
+#
+# The 2023 recipe that this book rebuilds ended with a "final perplexity" of
+# 0.83. Perplexity is $e^L$ with $L \ge 0$: it cannot be below one. Before we
+# look, what could produce such a number? Take a minute; you know enough.
+#
+# Its code holds three clues. Each sentence was a row of its own, filled up
+# to 64 tokens with padding. The padding counted in the loss. And what was
+# printed was the mean cross-entropy itself, in nats. Let us do as it did,
+# on sentences of our own text.
+
+# %%
+import re
+
+text = tokenizer.decode(train_tokens.ids[:200_000].tolist())
+text = text.replace("<|endoftext|>", "\n")
+sentences = [s for s in re.split(r"(?<=[.!?]) |\n", text) if s.strip()]
+rows = [tokenizer.encode(s)[:63] for s in sentences]
+print(f"{len(rows):,} sentences of {sum(map(len, rows)) / len(rows):.1f} "
+      f"tokens on average")
+
+# %%
+PAD, ROW = tokenizer.eot, 64
+padded = torch.full((len(rows), ROW + 1), PAD)
+real = torch.zeros(len(rows), ROW, dtype=torch.bool)
+for i, row in enumerate(rows):
+    padded[i, 1:len(row) + 1] = torch.tensor(row)
+    real[i, :len(row) + 1] = True  # the tokens and one end-of-text
+x, y = padded[:, :-1], padded[:, 1:]
+print(f"{1 - real.float().mean():.0%} of all positions are padding")
+
+# %% [markdown]
+# Train a small model on such rows, with a loss that counts every position,
+# and report the mean loss the 2023 way. Then, with the very same weights,
+# ask what it pays for a real token and what for a padded one.
+
+# %%
+from course_lib.model import GPT
+from torch.nn import functional as F
+
+torch.manual_seed(0)
+padder = GPT(tiny.model)
+optimizer = make_optimizer(padder, tiny)
+held = len(x) // 10
+for step in range(150):
+    pick = torch.randint(held, len(x), (32,))
+    train_step(padder, optimizer, (x[pick], y[pick]), 2e-3, 1.0)
+
+# %%
+with torch.no_grad():
+    nats = F.cross_entropy(padder(x[:held][:512]).flatten(0, 1),
+                           y[:held][:512].flatten(), reduction="none")
+mask = real[:held][:512].flatten()
+everything, honest, padding = (
+    nats.mean(), nats[mask].mean(), nats[~mask].mean())
+print(f"mean over all positions  {everything:.2f}   <- 'perplexity'")
+print(f"mean over real tokens    {honest:.2f} nats: "
+      f"perplexity {honest.exp():.1f}")
+print(f"mean over padding        {padding:.4f} nats")
+
+# %% tags=["remove-cell"]
+assert everything < honest and padding < 0.1
+share = mask.float().mean()
+assert torch.allclose(share * honest + (1 - share) * padding, everything,
+                      atol=1e-4)
+
+# %% [markdown]
+# There is the mystery, solved. After end-of-text comes padding, and after
+# padding comes padding: nothing is easier to predict, so those positions
+# cost next to nothing and drag the mean down. The number that was printed
+# is the loss on real tokens *times the share of real tokens*. Apply that to
+# what was published. BookCorpus has 14.9 tokens to a sentence, so with its
+# end-of-text a row of 64 holds:
+
+# %%
+share = (14.9 + 1) / 64
+print(f"{share:.0%} real tokens")
+print(f"0.83 / {share:.3f} = {0.83 / share:.2f} nats per real token, "
+      f"a perplexity of {math.exp(0.83 / share):.0f}")
+
+# %% [markdown]
+# That is an honest number for such a model, and nothing to be ashamed of.
+# The expensive part is the other one: three of every four FLOPs were spent
+# on learning that padding follows padding. Packing, as in
+# [chapter 3](03_tokenizer.ipynb), makes the same dollars buy four times the
+# text.
+#
+# :::{admonition} Takeaway
+# :class: tip
+# A training step is forward, loss, backward, update. What makes it reliable
+# is around it: a first loss near $\ln V$, warm-up, a decay that ends with
+# the run, clipping, and checkpoints that resume to the bit. And a metric is
+# only worth what it counts: ask of any loss *which positions* and *which
+# unit*.
+# :::
+#
+# ## Exercises
+#
+# **1. The wrong end of the cosine** (easy, 5 minutes). A run is planned for
+# its full length and stopped half-way. What share of the peak learning
+# rate did its last step have, and why is that a waste?
+#
+# Solution (click to open):
+
+# %% tags=["hide-input"]
+half = learning_rate(preset.steps // 2, preset) / preset.learning_rate
+print(f"{half:.0%} of the peak: the small steps, which settle the model "
+      "on the valley's floor, never came.")
+assert 0.4 < half < 0.7
+
+# %% [markdown]
+# **2. Break the targets** (medium, 10 minutes). Forget to shift the targets
+# by one, so that each position must predict itself. What does the loss do
+# in 40 steps, and how would you notice in a real run?
+#
+# Solution (click to open):
+
+# %% tags=["hide-input"]
+torch.manual_seed(0)
+cheat = GPT(tiny.model)
+optimizer = make_optimizer(cheat, tiny)
+for step in range(40):
+    a, _ = train_tokens.batch(step, 32, 64)
+    loss, _ = train_step(cheat, optimizer, (a, a), 4e-3, 1.0)
+print(f"loss {loss:.3f} after 40 steps, far below what text allows")
+honest_start = model.loss(ids[:8], targets[:8]).item()
+assert loss < honest_start - 1
+
+# %% [markdown]
+# **3. How long is a row?** (medium, 10 minutes). What share of 2023's
+# compute would padding to 32 instead of 64 have saved on our sentences, if
+# longer ones were cut? And how much text would have been lost?
+#
+# Solution (click to open):
+
+# %% tags=["hide-input"]
+lengths = torch.tensor([len(row) + 1 for row in rows])
+lost = (lengths - 32).clamp(min=0).sum() / lengths.sum()
+print(f"half of the compute, and {lost:.1%} of the tokens lost; packing "
+      "saves more and loses none")
+assert 0 <= lost < 0.5
