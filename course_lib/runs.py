@@ -25,6 +25,9 @@ from course_lib.train import train
 
 # Merges settle long before this much text, and counting pairs costs memory.
 TOKENIZER_BYTES = 100_000_000
+# Repeated text is worth ever less (Muennighoff et al. 2023); a small model
+# without dropout gains nothing from this many passes.
+MANY_PASSES = 16
 
 
 @dataclass(frozen=True)
@@ -189,6 +192,11 @@ def _prepare(folder: Path, preset: Preset, corpus: Corpus, report) -> Run:
                f"bytes in {tokens.documents:,} documents")
         files[name] = dict(tokens=tokens.tokens, bytes=tokens.bytes,
                            documents=tokens.documents)
+    passes = preset.tokens / files["train"]["tokens"]
+    if passes > MANY_PASSES:
+        report(f"{preset.tokens:,} tokens are {passes:.0f} passes over this "
+               "text: it will be learned by heart; add text, or train on "
+               f"less with --tokens {MANY_PASSES * files['train']['tokens']}")
     data.write_json(folder / "run.json", dict(
         **wanted, split=rule, files=files, tokenizer_bytes=TOKENIZER_BYTES,
         prepared=device.provenance(device.choose_device())))
