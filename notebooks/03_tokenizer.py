@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # The tokenizer, and the data it makes
+# # Tokenizer: from text to batches
 #
 # The GPT of chapter 1 reads integers. This chapter makes them: it takes text
 # apart into {term}`tokens <token>`, checks that not one byte is lost on the
@@ -23,8 +23,8 @@ card("03_tokenizer",
      needs="Python strings and dictionaries; tokens and nats from the "
            "primer",
      gives="a byte-pair tokenizer written by hand and equal to the "
-           "library's, the real one, and the token files that chapter 4 "
-           "trains on")
+           "library's, the real one, and the token files that "
+           "chapter 4 trains on")
 
 # %% [markdown]
 # ## What is there to read?
@@ -44,16 +44,19 @@ plots.use_style()
 corpus = load_corpus(stages.corpus_name(preset))
 texts = list(first_bytes(corpus.texts(), 2_000_000))
 size = sum(len(text.encode()) for text in texts)
-print(f"{corpus.name}: {len(texts):,} documents, {size:,} bytes in hand")
+print(f"{corpus.name}: {len(texts):,} documents, {size:,} bytes")
 
 # %% [markdown]
 # Two million bytes are plenty to measure on. Here is a story, whatever corpus
 # you run with.
 
 # %%
+from textwrap import fill
+
 from course_lib import stories
 
-print(stories.story(seed=0, index=1))
+for paragraph in stories.story(seed=0, index=1).split("\n"):
+    print(fill(paragraph, 72))
 
 # %% [markdown]
 # Stories like this one are drawn from a grammar in which every choice has a
@@ -113,7 +116,8 @@ lossy = train_2023(rows)
 # those that do not?
 
 # %%
-line = 'Zoë said: "Life is about 3 things."\n\tLove, 愛, and a roof (€900).'
+line = ('Zoë said: "Life is about 3 things."\n'
+        '\tLove, 愛, and a roof (€900).')
 
 print(lossy.decode(lossy.encode(line).ids))
 
@@ -190,7 +194,7 @@ GPT2 = regex.compile(
     r"'(?:s|t|re|ve|m|ll|d)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+"
     r"|\s+(?!\S)|\s+")
 
-print(GPT2.findall("It's 12 o'clock,   and all's well!"))
+print(*GPT2.findall("It's 12 o'clock,   and all's well!"), sep="|")
 
 # %% [markdown]
 # Joined again, the pieces give the text back: the pattern cuts and never
@@ -269,7 +273,8 @@ def merge(word, pair, new):
 # %% tags=["remove-cell"]
 assert merge((1, 2, 1, 2, 3), (1, 2), 9) == (9, 9, 3)
 assert merge((1, 1, 1), (1, 1), 9) == (9, 1)
-assert most_frequent({(5, 1): 2, (4, 9): 2, (4, 7): 2, (0, 0): 1}) == (4, 7)
+assert (4, 7) == most_frequent(
+    {(5, 1): 2, (4, 9): 2, (4, 7): 2, (0, 0): 1})
 
 # %% [markdown]
 # Those are all the parts. {numref}`fig-pairs` runs them four times on the
@@ -300,7 +305,7 @@ for step, ax in enumerate(axes, 1):
 # %% [markdown]
 # A merge takes its two halves away from their other neighbours, so counts
 # that looked safe fall from one chart to the next. In the third chart and in
-# the fourth two pairs lead together, and the rule for ties decides. Because
+# the fourth several pairs lead together, and the rule for ties decides. Since
 # every merge changes its surroundings, the pairs must be counted again each
 # time, or, as the library does it, kept up to date where something changed.
 #
@@ -341,7 +346,8 @@ start = time.perf_counter()
 vocab, merges, counts, ties = learn(few, 512)
 print(f"{len(merges)} merges in {time.perf_counter() - start:.1f} s, "
       f"{ties} of them decided by the tie rule")
-print(*vocab[257:267], "...", *vocab[-4:])
+print("first:", *vocab[257:265])
+print("last: ", *vocab[-5:])
 
 # %% mystnb={"figure": {"caption": "How often the merged pair occurred, merge by merge. Early merges pay off many times over; late ones are specialists.", "name": "fig-merges"}, "image": {"alt": "The count of the merged pair against the number of the merge, on logarithmic axes. It falls steadily over more than one power of ten; a few of the tokens made on the way are named, fragments early, whole words late."}}
 steps, made = range(1, len(counts) + 1), list(merges.values())
@@ -353,6 +359,7 @@ for step in (1, 2, 4, 8, 16, 32, 64, 128, 255):
                  textcoords="offset points", fontsize=9)
 plt.xlabel("merge")
 plt.ylabel("count of the merged pair")
+plt.show()
 
 # %% [markdown]
 # {numref}`fig-merges` falls the way word frequencies do. The first merges
@@ -455,11 +462,12 @@ colored_tokens(tokenizer, tokenizer.encode(stories.story(0, 1)))
 # list of what was worth abbreviating in this corpus.
 
 # %%
-entries = [tokenizer.token_bytes(i) for i in range(tokenizer.vocab_size)]
+entries = [tokenizer.token_bytes(i)
+           for i in range(tokenizer.vocab_size)]
 text_like = [e.decode(errors="replace") for e in entries[257:]]
-print("first  ", text_like[:12])
-print("last   ", text_like[-8:])
-print("longest", sorted(text_like, key=len)[-8:])
+print("first:  ", *map(repr, text_like[:10]))
+print("last:   ", *map(repr, text_like[-4:]))
+print("longest:", *map(repr, sorted(text_like, key=len)[-3:]))
 spaced = sum(entry.startswith(" ") for entry in text_like)
 print(f"{spaced / len(text_like):.0%} begin with a space")
 
@@ -478,8 +486,10 @@ colored_tokens(tokenizer, tokenizer.encode(line))
 # saves nothing at all:
 
 # %%
-kinds = {"a document": texts[0][:1000], "in capitals": texts[0][:1000].upper(),
-         "digits": "3.14159 26535 89793", "code": "for i in range(9):\n" * 3,
+start = texts[0][:1000]
+kinds = {"a document": start, "in capitals": start.upper(),
+         "digits": "3.14159 26535 89793",
+         "code": "for i in range(9):\n    print(i)\n",
          "spaces": " " * 40, "French": "Où êtes-vous né, garçon ?",
          "Greek": "Μῆνιν ἄειδε θεά", "Chinese": "道可道，非常道。",
          "emoji": "🙂🚀🎈"}
@@ -533,8 +543,10 @@ for V in (264, 320, 384, 512, 768, 1024, 1536, 2048):
 from course_lib.show import load_result
 
 books = load_result("vocabulary.json")
-print(f"{books['training_bytes']:,} bytes of {books['text']}; counted on "
-      f"{books['test_documents']} others, {books['provenance']['date']}")
+print(books["text"])
+print(f"{books['training_bytes']:,} bytes to learn from, "
+      f"{books['test_documents']} other books to count on, "
+      f"{books['provenance']['date']}")
 for row in books["rows"]:
     print(f"V = {row['vocab_size']:6,}  {row['tokens_per_word']:.2f} "
           f"tokens a word  {row['bytes_per_token']:.2f} bytes a token")
@@ -549,6 +561,7 @@ plt.axhline(1, color="gray", linestyle=":")
 plt.xlabel("vocabulary size V")
 plt.ylabel("tokens per word")
 plt.legend()
+plt.show()
 
 # %% [markdown]
 # ### What an entry costs
@@ -571,7 +584,8 @@ for row in books["rows"]:
     row["flop_per_token"] = flops_per_token(config)
     print(f"V = {row['vocab_size']:6,}  {parts.total / 1e6:4.1f}M "
           f"parameters, {parts.token_embedding / parts.total:3.0%} in "
-          f"the embedding, {row['flop_per_token'] / 1e6:3.0f} MFLOP a token")
+          f"the embedding, {row['flop_per_token'] / 1e6:3.0f} MFLOP "
+          "a token")
 
 # %% [markdown]
 # Fewer tokens, but dearer ones. What a budget buys is text read, so the honest
@@ -593,9 +607,11 @@ best = cost.index(min(cost))
 plt.semilogx(sizes, cost, "s-", base=2)
 plt.plot(sizes[best], cost[best], "o", markersize=14, fillstyle="none",
          color=plots.PALETTE[1])
-plt.plot(sizes[-1], cost[-1], "*", markersize=16, color=plots.PALETTE[1])
+plt.plot(sizes[-1], cost[-1], "*", markersize=16,
+         color=plots.PALETTE[1])
 plt.xlabel("vocabulary size V")
 plt.ylabel("MFLOP per byte of text")
+plt.show()
 print(f"cheapest: V = {sizes[best]:,}; 50,304 costs "
       f"{cost[-1] / cost[best]:.2f} times as much")
 
@@ -691,9 +707,9 @@ import numpy as np
 
 sentences = [s for text in texts[:300]
              for s in regex.split(r'(?<=[.!?]"?)\s+', text) if s]
-length = np.array([len(ids) for ids in tokenizer.encode_batch(sentences)])
+length = np.array(list(map(len, tokenizer.encode_batch(sentences))))
 padded = 1 - np.minimum(length, 64).mean() / 64
-print(f"{len(length):,} sentences, {length.mean():.1f} tokens on average")
+print(f"{len(length):,} sentences of {length.mean():.1f} tokens")
 print(f"padding: {padded:.0%} of all positions; "
       f"{(length > 64).mean():.1%} of the sentences are cut")
 
@@ -704,6 +720,7 @@ plt.annotate("row length of 2023", (64, plt.ylim()[1] * 0.8), (5, 0),
              textcoords="offset points")
 plt.xlabel("tokens in the sentence")
 plt.ylabel("sentences")
+plt.show()
 
 # %% [markdown]
 # With sentences of $n$ tokens in rows of $L$ positions, the share of positions
@@ -721,7 +738,7 @@ plt.ylabel("sentences")
 # %%
 N_SENTENCES, N_TOKENS, L = 74_004_228, 1.1e9, 64
 n = N_TOKENS / N_SENTENCES
-print(f"{n:.1f} tokens a sentence, {1 - n / L:.0%} of the positions wasted")
+print(f"{n:.1f} tokens a sentence, {1 - n / L:.0%} wasted")
 flop = flops_per_token(full, T=L)
 print(f"planned {flop * N_TOKENS:.2g} FLOP, "
       f"spent {flop * N_SENTENCES * L:.2g}")
@@ -742,7 +759,8 @@ show_source(data.pack)
 
 # %%
 train, val = stages.tokens(preset)
-print(train.header)
+for name, value in train.header.items():
+    print(f"{name:10} {value}")
 colored_tokens(tokenizer, train.ids[:60].tolist())
 
 # %% [markdown]
@@ -779,7 +797,7 @@ show_source(data.Tokens.batch)
 # is the next token.
 
 # %%
-ids, targets = train.batch(step=7, rows=4, context=16, seed=0)
+ids, targets = train.batch(step=7, rows=4, context=12, seed=0)
 print(repr(tokenizer.decode(ids[0].tolist())))
 print(repr(tokenizer.decode(targets[0].tolist())))
 
@@ -794,8 +812,8 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-again, _ = train.batch(step=7, rows=4, context=16, seed=0)
-halves = [train.batch(7, 4, 16, seed=0, rank=rank, world=2)[0]
+again, _ = train.batch(step=7, rows=4, context=12, seed=0)
+halves = [train.batch(7, 4, 12, seed=0, rank=rank, world=2)[0]
           for rank in (0, 1)]
 print("same again: ", torch.equal(again, ids))
 print("two halves: ", torch.equal(torch.cat(halves), ids))
@@ -838,7 +856,7 @@ assert (targets[:, :-1] == ids[:, 1:]).all()
 characters = [chr(c) for c in range(0x110000)
               if not 0xD800 <= c < 0xE000]     # surrogates are none
 longest = max(len(c.encode()) for c in characters)
-print(f"UTF-8 takes at most {longest} bytes, and a byte at most a token")
+print(f"UTF-8 takes {longest} bytes at most, a byte a token at most")
 alembic = "\U0001f76a"                         # from alchemy
 print(alembic, tokenizer.encode(alembic))
 assert len(tokenizer.encode(alembic)) == longest == 4
@@ -856,12 +874,13 @@ assert len(tokenizer.encode(alembic)) == longest == 4
 # %% tags=["hide-input"]
 small_vocab, small_merges, *_ = learn(few[:40], 300)
 large_vocab, large_merges, *_ = learn(few[:40], 400)
-cut_back = {pair: new for pair, new in large_merges.items() if new < 300}
+cut_back = {pair: new for pair, new in large_merges.items()
+            if new < 300}
 assert large_vocab[:300] == small_vocab
 assert list(cut_back.items()) == list(small_merges.items())
-print("A merge depends on the counts so far, and not on how many are to",
-      "come.\nEncoding applies the earliest merges first, so cutting the",
-      "late ones\nleaves the early ones as they were.")
+print("A merge depends on the counts so far, not on how many are to",
+      "come.\nEncoding applies the earliest merges first, so cutting",
+      "the late\nones leaves the early ones as they were.")
 
 # %% [markdown]
 # ### 3. Break ties the other way (medium, 15 minutes)
@@ -905,5 +924,5 @@ positions = sum(batch.max() * len(batch) for batch in batches)
 waste = 1 - length.sum() / positions
 print(f"{waste:.1%} of the positions, against {padded:.0%}")
 assert 0 <= waste < 0.2 < padded
-print("What is lost: the context. Each sentence is still alone, and no",
-      "model learns from it how one sentence leads to the next.")
+print("What is lost: the context. Each sentence is still alone, and",
+      "no\nmodel learns from it how one sentence leads to the next.")
