@@ -878,6 +878,8 @@ cut_back = {pair: new for pair, new in large_merges.items()
             if new < 300}
 assert large_vocab[:300] == small_vocab
 assert list(cut_back.items()) == list(small_merges.items())
+small = train_tokenizer(few[:40], 300)
+assert all(small.encode(t) == encode(t, cut_back) for t in unseen)
 print("A merge depends on the counts so far, not on how many are to",
       "come.\nEncoding applies the earliest merges first, so cutting",
       "the late\nones leaves the early ones as they were.")
@@ -904,11 +906,10 @@ print(f"{changed} entries differ; {lengths[0]:,} tokens against "
       f"{lengths[1]:,}")
 assert list(other_merges) != list(merges)
 assert abs(lengths[0] / lengths[1] - 1) < 0.02
+print("A tie is a tie: either choice saves equally much. The rule is for",
+      "\ngetting the same tokenizer twice, not for getting a good one.")
 
 # %% [markdown]
-# A tie is a tie: either choice saves equally much. The rule matters for
-# getting the same tokenizer twice, and not for getting a good one.
-#
 # ### 4. Padding, but cleverly (harder, 20 minutes)
 #
 # Before giving padding up, sort the sentences by length, take 32 at a time,
