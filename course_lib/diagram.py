@@ -90,7 +90,7 @@ def draw_model(model, ids):
     road = [s for s in steps if depth[s.path] < 3]
     inside = [s for s in steps if s.path.startswith("transformer.h.0.")]
     blocks = [s for s in road if s.kind == "Block"]
-    figure, ax = plt.subplots(figsize=(8, 8.6))
+    figure, ax = plt.subplots(figsize=(7.6, 8.6))
     ax.set(xlim=(0, 16), ylim=(0, 17.2))
     ax.axis("off")
 
@@ -170,7 +170,7 @@ def _box(ax, x, y, width, height, step, text=None, color=None, bold=False):
 
 
 def _text(ax, x, y, text, **style):
-    ax.text(x, y, text, ha="center", va="center", fontsize=8, color="black",
+    ax.text(x, y, text, ha="center", va="center", fontsize=8.5, color="black",
             linespacing=1.25, **style)
 
 

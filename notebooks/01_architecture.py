@@ -41,7 +41,10 @@ card("01_architecture",
 # From outside a GPT is one function. In go B rows of T token ids, a
 # {term}`batch`. Out come, for every position, V numbers, the {term}`logits`:
 # one for each token of the {term}`vocabulary`, larger meaning more likely to
-# come next. Demonstrations use a small model even where the main run is full.
+# come next. A model's shape is five numbers: V, the {term}`context` T (the
+# longest row that it takes), and L layers of H heads and C channels, which this
+# chapter explains. Demonstrations use a small model even where the main run is
+# full.
 
 # %%
 full = load_preset("full").model
@@ -49,7 +52,9 @@ small = load_preset("laptop") if preset.name == "full" else preset
 tokenizer = stages.tokenizer(small)
 torch.manual_seed(0)
 model = GPT(small.model).eval()
-print(small.model)
+print("V =", small.model.vocab_size, " T =", small.model.context_length,
+      " L =", small.model.n_layer, " H =", small.model.n_head,
+      " C =", small.model.n_embd)
 
 # %% [markdown]
 # :::{admonition} Predict
@@ -68,8 +73,8 @@ print(tuple(ids.shape), "->", tuple(logits.shape))
 # As many texts as there are positions. The first row of logits continues the
 # first token alone, the second continues the first two, and so on: one pass
 # answers all of them, which is why training is affordable. From here on the
-# shapes in comments use the same letters everywhere: B batch, T time, C
-# channels, H heads, V vocabulary.
+# shapes in comments use the same letters everywhere: B batch, T time (the
+# tokens in a row), C channels, H heads, V vocabulary.
 #
 # ## How does a number become a vector?
 #
@@ -203,10 +208,10 @@ for d in (4, 64, 1024):
 #
 # ## Does the order matter?
 #
-# Look at {eq}`eq-attention` again and find the place where it says which key
-# came first. Below, the first three of four tokens change places. What happens
-# to what the fourth hears? (`ln_1` brings the numbers to size one; its turn
-# comes below.)
+# Look at equation {eq}`eq-attention` again and find the place where it says
+# which key came first. Below, the first three of four tokens change places.
+# What happens to what the fourth hears? (`ln_1` brings the numbers to size one;
+# its turn comes later.)
 
 # %%
 block = model.transformer.h[0]
@@ -243,14 +248,14 @@ assert change.abs().max() > 1e-5
 # Adding looks careless: can the model still tell what was token and what was
 # position? In many dimensions two random vectors are almost at right angles, so
 # there is room for both, and training makes more. The price of a table is that
-# it ends. The {term}`context`, T, is its number of rows.
+# it ends: the context, T, is its number of rows.
 
 # %%
 too_long = torch.zeros(1, small.model.context_length + 1).long()
 try:
     model(too_long)
 except ValueError as error:
-    print(error)
+    print(str(error).split(":")[0])
 
 # %% [markdown]
 # ## Why several heads?
@@ -301,9 +306,9 @@ torch.testing.assert_close(many_heads(attention, x), attention(x))
 
 # %% [markdown]
 # The package does not loop over heads; it makes them a dimension of their own
-# and lets PyTorch do {eq}`eq-attention` in one call, which need not even store
-# the T by T weights {cite}`dao2022`. The `cache` in it serves sampling, in
-# chapter 5; reading it can wait.
+# and lets PyTorch do equation {eq}`eq-attention` in one call, which need not
+# even store the T by T weights {cite}`dao2022`. The `cache` in it serves
+# sampling, in chapter 5; reading it can wait.
 
 # %%
 from course_lib.model import Attention
@@ -623,18 +628,19 @@ figure = draw_model(big, torch.zeros(2, 16, dtype=torch.long))
 # %% [markdown]
 # ## Does it look back only?
 #
-# The mask in {eq}`eq-attention` is one line, and a mistake in it is the
-# classic one: the loss falls wonderfully, because the model copies the answer.
-# So test it from outside. How much does the prediction at position $t$ change
-# when the input at position $s$ is nudged? That is a gradient, and it must be
-# exactly zero for every $s$ after $t$. From here on we use the trained model.
+# The mask in equation {eq}`eq-attention` is one line, and a mistake in it is
+# the classic one: the loss falls wonderfully, because the model copies the
+# answer. So test it from outside. How much does the prediction at position $t$
+# change when the input at position $s$ is nudged? That is a gradient, and it
+# must be exactly zero for every $s$ after $t$. From here on we use the trained
+# model.
 
 # %%
 run = stages.trained(small)
 trained = run.model()
 story = tokenizer.decode(run.val_tokens.ids[1:90].tolist())
 sentence = story.partition(".")[0] + "."
-ids = torch.tensor([tokenizer.encode(sentence)[:24]])
+ids = torch.tensor([tokenizer.encode(sentence)[:20]])
 labels = [tokenizer.decode([i]).replace(" ", "\u00b7")
           for i in ids[0].tolist()]
 print(sentence)
@@ -656,7 +662,7 @@ def influence(model, ids):
 # %% mystnb={"figure": {"caption": "How strongly each input (column) moves the prediction at each position (row), on a logarithmic scale. Blank cells are exact zeros.", "name": "fig-causal"}, "image": {"alt": "A square heat map with the tokens of a sentence on both axes: rows are predictions, columns are inputs. Only the triangle on and below the diagonal is coloured; everything above the diagonal is blank."}}
 reach = influence(trained, ids)
 shown = reach.masked_fill(reach == 0, torch.nan).log10()
-fig, ax = plt.subplots(figsize=(6.4, 5.4))
+fig, ax = plt.subplots(figsize=(6, 5))
 image = ax.imshow(shown, cmap="viridis")
 ax.set_xticks(range(len(labels)), labels, rotation=90, fontsize=7)
 ax.set_yticks(range(len(labels)), labels, fontsize=7)
@@ -720,8 +726,8 @@ weights = attention_weights(trained, ids)[:, :, 0]  # (L, H, T, T)
 fig, axes = plt.subplots(1, 2, figsize=(8.4, 4.6))
 for ax, layer in zip(axes, (0, -1), strict=True):
     ax.imshow(weights[layer, 0], cmap="Blues", vmin=0, vmax=1)
-    ax.set_xticks(range(T), labels, rotation=90, fontsize=6)
-    ax.set_yticks(range(T), labels, fontsize=6)
+    ax.set_xticks(range(T), labels, rotation=90, fontsize=7)
+    ax.set_yticks(range(T), labels, fontsize=7)
     ax.set_title(f"layer {layer % len(weights)}, head 0", fontsize=9)
     ax.grid(False)
 
@@ -756,7 +762,7 @@ print(f"no preference {even:5.2f} {even:8.2f} {even:8.2f}")
 
 # %% [markdown]
 # Where a share stands far above the last line, training has made a
-# specialist; the longer it trains, the more of them. A head that looks at the
+# specialist. A head that looks at the
 # token before gives the next layer pairs of tokens to work with, where the
 # primer knew one. And a head that has nothing to look for must still spend its
 # weight somewhere: often that is the first position, a place to look away to.
@@ -917,8 +923,8 @@ show_source(from_hf)
 # :::{admonition} Takeaway
 # :class: tip
 # A GPT is a stream of vectors, one for each position. Embeddings start it;
-# blocks read it through a norm and add to it; attention moves information
-# between positions, backwards in time only; the MLP works on it in place; the
+# blocks read it through a norm and add to it; attention moves information from
+# earlier positions to later ones, never back; the MLP works on it in place; the
 # head compares what has arrived with every token's embedding. You can count
 # its parameters and its FLOPs on paper, and at the size of the full model the
 # vocabulary is about half of both.
@@ -930,8 +936,8 @@ show_source(from_hf)
 #
 # *Easy, 5 minutes.* The largest GPT-2 has 48 layers, 25 heads, 1,600 channels,
 # a vocabulary of 50,257 and a context of 1,024. Compute its parameters from
-# {eq}`eq-parameters`, without building it. What share are its embeddings, and
-# why does the number of heads not matter?
+# equation {eq}`eq-parameters`, without building it. What share are its
+# embeddings, and why does the number of heads not matter?
 #
 # Solution (click to open):
 
