@@ -906,8 +906,8 @@ print(f"{changed} entries differ; {lengths[0]:,} tokens against "
       f"{lengths[1]:,}")
 assert list(other_merges) != list(merges)
 assert abs(lengths[0] / lengths[1] - 1) < 0.02
-print("A tie is a tie: either choice saves equally much. The rule is for",
-      "\ngetting the same tokenizer twice, not for getting a good one.")
+print("A tie is a tie: either choice saves equally much. The rule is",
+      "for\ngetting the same tokenizer twice, not for a good one.")
 
 # %% [markdown]
 # ### 4. Padding, but cleverly (harder, 20 minutes)
