@@ -762,10 +762,10 @@ print(f"no preference {even:5.2f} {even:8.2f} {even:8.2f}")
 
 # %% [markdown]
 # Where a share stands far above the last line, training has made a
-# specialist. A head that looks at the
-# token before gives the next layer pairs of tokens to work with, where the
-# primer knew one. And a head that has nothing to look for must still spend its
-# weight somewhere: often that is the first position, a place to look away to.
+# specialist. A head that looks at the token before gives the next layer pairs
+# of tokens to work with, where the primer knew one. And a head that has nothing
+# to look for must still spend its weight, since a row adds up to one; the last
+# column says whether ours spend it on the first token.
 #
 # ## Where do the parameters sit?
 #
@@ -999,7 +999,7 @@ for name, each in (("trained", trained), ("leaky", leaky)):
           f"{sees_the_future(each, ids)}")
 assert sees_the_future(leaky, ids) and not sees_the_future(trained, ids)
 # Weights trained with the right mask are disturbed by the wrong one. A
-# model *trained* with it would have a loss near zero, and write nonsense.
+# model *trained* with it would learn to copy the answer instead.
 
 # %% [markdown]
 # ### 3. Untie the head
