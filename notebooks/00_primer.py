@@ -283,7 +283,7 @@ print(f"the floor:  {entropy_bits_per_byte():.2f} bits per byte")
 #
 # Solution (click to open):
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"]
 triples = torch.full((V * V, V), 0.01)
 context = train[:-2] * V + train[1:-1]
 triples.index_put_((context, train[2:]), torch.tensor(1.0),
@@ -301,7 +301,7 @@ assert third < counted
 #
 # Solution (click to open):
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"]
 row = counts / counts.sum(1, keepdim=True).clamp(min=1)
 p = row[held_out[:-1], held_out[1:]]
 print(f"{(p == 0).sum()} pairs of the held-out text were never seen")
@@ -318,7 +318,7 @@ assert never.isinf().all()
 # Solution (click to open):
 
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"]
 def train_with(rate, steps=200):
     table = torch.zeros(V, V, requires_grad=True)
     generator = torch.Generator().manual_seed(0)

@@ -852,7 +852,7 @@ assert (targets[:, :-1] == ids[:, 1:]).all()
 #
 # *Solution (click to open)*
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"]
 characters = [chr(c) for c in range(0x110000)
               if not 0xD800 <= c < 0xE000]     # surrogates are none
 longest = max(len(c.encode()) for c in characters)
@@ -871,7 +871,7 @@ assert len(tokenizer.encode(alembic)) == longest == 4
 #
 # *Solution (click to open)*
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"]
 small_vocab, small_merges, *_ = learn(few[:40], 300)
 large_vocab, large_merges, *_ = learn(few[:40], 400)
 cut_back = {pair: new for pair, new in large_merges.items()
@@ -893,7 +893,7 @@ print("A merge depends on the counts so far, not on how many are to",
 # *Solution (click to open)*
 
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"]
 def larger_ids(pairs):
     return max(pairs, key=lambda p: (pairs[p], p))
 
@@ -918,7 +918,7 @@ print("A tie is a tie: either choice saves equally much. The rule is",
 #
 # *Solution (click to open)*
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"]
 ordered = np.sort(length)
 batches = [ordered[i:i + 32] for i in range(0, len(ordered), 32)]
 positions = sum(batch.max() * len(batch) for batch in batches)

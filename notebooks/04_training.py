@@ -188,6 +188,23 @@ print(f"bits per byte     {final['val_bits_per_byte']:.3f}")
 print(f"the floor         {entropy_bits_per_byte():.3f}")
 
 # %% [markdown]
+# [Chapter 2](02_scaling_laws.ipynb) made a bet on this number before any of
+# these steps was taken, from runs of smaller models with the same tokenizer
+# and text. At smoke scale the ladder is too short to mean anything; at the
+# others, did it win?
+
+# %%
+from course_lib import ladder
+
+small = load_preset("laptop") if preset.name == "full" else preset
+bet, outcome = ladder.predict(small), stages.trained(small).log[-1]
+print("predicted:", bet)
+print(f"measured:  {outcome['val_loss']:.2f}")
+
+# %% [markdown]
+# Whichever way it went, it went in the open: a prediction that is made after
+# the fact is a story.
+#
 # Read {numref}`fig-loss-curve` as three stretches. The cliff is the model
 # learning which tokens are common. The bend is it learning pairs, words and
 # the order of words: what a bigram table could do and a little more. The
@@ -407,7 +424,7 @@ print(f"0.83 / {share:.3f} = {0.83 / share:.2f} nats per real token, "
 #
 # Solution (click to open):
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"]
 half = learning_rate(preset.steps // 2, preset) / preset.learning_rate
 print(f"{half:.0%} of the peak: the small steps, which settle the model "
       "on the valley's floor, never came.")
@@ -420,7 +437,7 @@ assert 0.4 < half < 0.7
 #
 # Solution (click to open):
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"]
 torch.manual_seed(0)
 cheat = GPT(tiny.model)
 optimizer = make_optimizer(cheat, tiny)
@@ -438,7 +455,7 @@ assert loss < honest_start - 1
 #
 # Solution (click to open):
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"]
 lengths = torch.tensor([len(row) + 1 for row in rows])
 lost = (lengths - 32).clamp(min=0).sum() / lengths.sum()
 print(f"half of the compute, and {lost:.1%} of the tokens lost; packing "
