@@ -21,7 +21,8 @@ from course_lib.runs import Run, prepare
 from course_lib.tokenizer import Tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
-DECIDE = ("stories", "corpus", "tokenizer", "data", "model", "train")
+DECIDE = ("stories", "stories_plots", "stories_words", "grammar", "corpus",
+          "tokenizer", "data", "model", "train", "evaluate")
 
 
 def home() -> Path:

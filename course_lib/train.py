@@ -21,8 +21,13 @@ from tqdm import tqdm
 from course_lib import checkpoint
 from course_lib.budget import find_gpu, flops_per_token
 from course_lib.data import Tokens
-from course_lib.device import (autocast, choose_device, device_name,
-                               matmul_peak, synchronize)
+from course_lib.device import (
+    autocast,
+    choose_device,
+    device_name,
+    matmul_peak,
+    synchronize,
+)
 from course_lib.evaluate import Evaluation, evaluate
 from course_lib.log import Diverged, Log
 from course_lib.model import GPT
@@ -74,7 +79,7 @@ def make_optimizer(model: GPT, preset: Preset) -> torch.optim.AdamW:
 
 
 def train_step(model, optimizer, batch, rate, clip, micro_rows=None,
-               precision=contextlib.nullcontext()):
+               precision=None):
     """One update from (ids, targets), each (rows, T); returns the loss in
     nats and the gradient's norm before clipping, both still tensors.
 
@@ -83,6 +88,7 @@ def train_step(model, optimizer, batch, rate, clip, micro_rows=None,
     """
     ids, targets = batch
     micro_rows = micro_rows or len(ids)
+    precision = precision or contextlib.nullcontext()
     loss = torch.zeros((), device=ids.device)
     for part in zip(ids.split(micro_rows), targets.split(micro_rows)):
         with precision:
@@ -136,7 +142,9 @@ def train(folder, preset: Preset, data: Tokens, validation: Tokens, *,
     precision, result = autocast(device), None
     peak, price = matmul_peak(device), hourly_price(device)
     bar = tqdm(total=preset.steps, initial=step, unit="step",
-               disable=not progress, mininterval=2, desc="training")
+               mininterval=2, desc="training",
+               # saying nothing leaves $TQDM_DISABLE in force
+               **({} if progress else {"disable": True}))
     with bar, stop_signals() as stopping:
         saved = mark = time.monotonic()
         while True:

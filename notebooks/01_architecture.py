@@ -941,7 +941,7 @@ show_source(from_hf)
 #
 # Solution (click to open):
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"]
 xl = GPTConfig(50_257, 1_024, n_layer=48, n_head=25, n_embd=1_600)
 by_hand = (50_257 * 1_600 + 1_024 * 1_600
            + 48 * (12 * 1_600**2 + 13 * 1_600) + 2 * 1_600)
@@ -964,7 +964,7 @@ assert by_hand == sum(p.numel() for p in built.parameters())
 #
 # Solution (click to open):
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"]
 import copy
 
 class Leaky(nn.Module):
@@ -1011,7 +1011,7 @@ assert sees_the_future(leaky, ids) and not sees_the_future(trained, ids)
 #
 # Solution (click to open):
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"]
 class Untied(GPT):
     """A GPT with an output table of its own."""
 
@@ -1054,7 +1054,7 @@ assert (head > 0).sum() > (embedding > 0).sum()
 #
 # Solution (click to open):
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"]
 def sinusoids(T, C):
     """(T, C) position vectors of the first Transformer."""
     omega = 10_000.0 ** (-torch.arange(0, C, 2) / C)
