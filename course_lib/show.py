@@ -8,6 +8,8 @@ from pathlib import Path
 
 from IPython.display import HTML, Markdown, display
 
+from course_lib.budget import dollars, flops_per_token, hours
+from course_lib.presets import load_preset
 from course_lib.stages import ROOT
 
 RESULTS = ROOT / "book" / "results"
@@ -34,17 +36,21 @@ def load_result(name: str) -> dict:
     return json.loads(results(name).read_text(encoding="utf-8"))
 
 
-def card(chapter: str, *, needs: str, gives: str) -> None:
+def card(chapter: str, *, needs: str, gives: str,
+         full_run: bool = False) -> None:
     """The opening card of a chapter: what you need, how long it takes, what
-    you will have. Minutes come from the recorded timings."""
+    you will have. Minutes come from the recorded timings; `full_run` adds
+    what the full model's training is projected to take on a GPU."""
     # A progress bar, once imported, would ask for a library of widgets.
     warnings.filterwarnings("ignore", message="IProgress not found")
+    rows = {"You need": needs, "It takes": _minutes(chapter)}
+    if full_run:
+        rows["At full size"] = _full_run()
+    rows["You will have"] = gives
     display(HTML(
         '<div class="opening-card"><dl>'
         + "".join(f"<dt>{name}</dt><dd>{html.escape(text)}</dd>"
-                  for name, text in (("You need", needs),
-                                     ("It takes", _minutes(chapter)),
-                                     ("You will have", gives)))
+                  for name, text in rows.items())
         + "</dl></div>"))
 
 
@@ -59,6 +65,14 @@ def _minutes(chapter: str) -> str:
     else:
         length = f"about {round(seconds / 60)} minutes"
     return f"{length} on {recorded['threads']} CPU cores at laptop scale"
+
+
+def _full_run(gpu: str = "A100", mfu: float = 0.4) -> str:
+    full = load_preset("full")
+    flop = flops_per_token(full.model) * full.tokens
+    return (f"{60 * hours(flop, gpu, mfu):.0f} minutes and "
+            f"${dollars(flop, gpu, mfu):.2f} on one {gpu}, projected at an "
+            f"assumed MFU of {mfu:.0%}")
 
 
 def colored_tokens(tokenizer, ids) -> HTML:

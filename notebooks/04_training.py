@@ -24,7 +24,8 @@ from course_lib.show import card, show_source
 preset = load_preset()  # $COURSE_SCALE: smoke, laptop or full
 plots.use_style()
 card("04_training", needs="chapters 0 and 1",
-     gives="a trained GPT, and a bill that you can check")
+     gives="a trained GPT, and a bill that you can check",
+     full_run=True)
 
 # %% [markdown]
 # ## What does one step look like?
