@@ -15,6 +15,7 @@ JB := $(BIN)/jupyter-book build . --all -W -n --keep-going
 PYTEST := $(BIN)/python -m pytest -rfEs --durations=5
 
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 .PHONY: help env book test quick unit notebooks pages \
   pairs timings constraints clean
 
