@@ -529,7 +529,7 @@ print(f"alpha {best.alpha:.2f}, beta {best.beta:.2f}; "
 # It is not, and need not be. $E$ is whatever makes the curve fit where there
 # are runs, and ours are too far above the floor to see it. The exponents
 # differ too. At laptop scale they are three to five times Hoffmann's: a
-# grammar can be learned outright: the loss falls off a cliff where real
+# grammar can be learned outright, so the loss falls off a cliff where real
 # prose has a long slope. A power law describes a cliff badly, which is one
 # more reason to doubt the prediction before it is tested.
 
