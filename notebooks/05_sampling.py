@@ -47,7 +47,13 @@ def speak(model, prompt=prompt, tokens=60, **options):
     options = dict(temperature=0.8, seed=3, stop_id=tokenizer.eot,
                    max_new_tokens=tokens) | options
     [ids] = generate(model, [prompt], **options)
-    return tokenizer.decode(prompt + ids)
+    return visible(tokenizer.decode(prompt + ids))
+
+
+def visible(text):
+    """Control characters, which a page cannot show, as \ufffd."""
+    return "".join(c if c.isprintable() or c == "\n" else "\ufffd"
+                   for c in text)
 
 
 # %%
@@ -59,15 +65,23 @@ for step, model in run.snapshots():
 # vocabulary shaken in a bag. Then come the common tokens, then words in
 # plausible order, and last what stretches over a sentence.
 #
-# The built-in stories are a small world. For comparison, this is the same
-# architecture, a little wider, trained for about an hour on one CPU core
-# from 25 old novels and evaluated on a 26th. It is a recorded run: nothing
-# is computed here but the sentence around the numbers.
+# The built-in stories are a small world. For comparison, here is the same
+# architecture, a little wider, trained on old novels in the public domain. It
+# is a recorded run: nothing is computed here but the sentence around the
+# numbers.
 
 # %%
 books = load_result("books.json")
+files, hours = books["run"]["files"], books["training"]["seconds"] / 3600
+print(f"{files['train']['documents']} books to learn from, "
+      f"{files['val']['documents']} held out; {hours:.1f} hours on "
+      f"{books['provenance']['threads']} CPU core, "
+      f"{books['provenance']['date']}")
+
+# %%
 for sample in books["samples"]:
-    print(f"--- after {sample['step']:,} steps\n{sample['text']}\n")
+    print(f"--- after {sample['step']:,} steps")
+    print(visible(sample["text"]), end="\n\n")
 
 # %% [markdown]
 # A model this small has the tone of an old novel and none of its sense. To
@@ -78,7 +92,7 @@ for sample in books["samples"]:
 # {cite}`kneser1995`. All are measured in bits per byte of the same held-out
 # book, having seen the same training text where they can use it.
 
-# %% mystnb={"figure": {"caption": "Bits per byte of a held-out book; shorter is better. The GPT and the n-gram models learned from the same 25 books.", "name": "fig-baselines"}, "image": {"alt": "Horizontal bars of bits per byte for xz, two Kneser-Ney models and the GPT; the GPT's bar is the shortest."}}
+# %% mystnb={"figure": {"caption": "Bits per byte of a held-out book; shorter is better. The GPT and the n-gram models learned from the same books.", "name": "fig-baselines"}, "image": {"alt": "Horizontal bars of bits per byte for xz, two Kneser-Ney models and the GPT; the GPT's bar is the shortest."}}
 import matplotlib.pyplot as plt
 
 bits = dict(books["baselines_bits_per_byte"])
