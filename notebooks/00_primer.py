@@ -90,7 +90,8 @@ figure, axes = plt.subplots(1, 3, figsize=(8, 3))
 for ax, last in zip(axes, "qh "):
     top = probability[id_of[last]].topk(6)
     names = [repr(vocabulary[i])[1:-1] for i in top.indices]
-    plots.plot_distribution(top.values, names, ax, title=f"after {last!r}")
+    plots.plot_distribution(top.values, names, ax,
+                            title=f"after {last!r}")
 
 # %% [markdown]
 # Each row of the table holds $V$ numbers that are positive and sum to one: a
@@ -305,8 +306,8 @@ assert third < counted
 row = counts / counts.sum(1, keepdim=True).clamp(min=1)
 p = row[held_out[:-1], held_out[1:]]
 print(f"{(p == 0).sum()} pairs of the held-out text were never seen")
-# One impossible token that happens makes the mean infinite: a model that
-# says "never" and is wrong has earned an unbounded bill.
+# One impossible token that happens makes the mean infinite: a model
+# that says "never" and is wrong has earned an unbounded bill.
 never = torch.zeros(2).log()
 assert never.isinf().all()
 

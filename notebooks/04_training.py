@@ -46,7 +46,8 @@ print(tokenizer.decode(ids[0].tolist()))
 # %%
 for place in range(4):
     before = tokenizer.decode(ids[0, :place + 1].tolist())
-    print(f"{before!r} -> {tokenizer.decode([targets[0, place].item()])!r}")
+    after = tokenizer.decode([targets[0, place].item()])
+    print(f"{before!r} -> {after!r}")
 
 # %% [markdown]
 # **Predict.** The model has random weights and $V$ tokens to choose from.
@@ -339,8 +340,8 @@ text = tokenizer.decode(train_tokens.ids[:200_000].tolist())
 text = text.replace("<|endoftext|>", "\n")
 sentences = [s for s in re.split(r"(?<=[.!?]) |\n", text) if s.strip()]
 rows = [tokenizer.encode(s)[:63] for s in sentences]
-print(f"{len(rows):,} sentences of {sum(map(len, rows)) / len(rows):.1f} "
-      f"tokens on average")
+length = sum(map(len, rows)) / len(rows)
+print(f"{len(rows):,} sentences of {length:.1f} tokens on average")
 
 # %%
 PAD, ROW = tokenizer.eot, 64
@@ -384,8 +385,8 @@ print(f"mean over padding        {padding:.4f} nats")
 # %% tags=["remove-cell"]
 assert everything < honest and padding < 0.1
 share = mask.float().mean()
-assert torch.allclose(share * honest + (1 - share) * padding, everything,
-                      atol=1e-4)
+assert torch.allclose(share * honest + (1 - share) * padding,
+                      everything, atol=1e-4)
 
 # %% [markdown]
 # There is the mystery, solved. After end-of-text comes padding, and after
@@ -427,8 +428,8 @@ print(f"0.83 / {share:.3f} = {0.83 / share:.2f} nats per real token, "
 
 # %% tags=["hide-cell"]
 half = learning_rate(preset.steps // 2, preset) / preset.learning_rate
-print(f"{half:.0%} of the peak: the small steps, which settle the model "
-      "on the valley's floor, never came.")
+print(f"{half:.0%} of the peak: the small steps, which settle the",
+      "model on the valley's floor, never came.")
 assert 0.4 < half < 0.7
 
 # %% [markdown]
@@ -459,6 +460,6 @@ assert loss < honest_start - 1
 # %% tags=["hide-cell"]
 lengths = torch.tensor([len(row) + 1 for row in rows])
 lost = (lengths - 32).clamp(min=0).sum() / lengths.sum()
-print(f"half of the compute, and {lost:.1%} of the tokens lost; packing "
-      "saves more and loses none")
+print(f"half of the compute, and {lost:.1%} of the tokens lost;",
+      "packing saves more and loses none")
 assert 0 <= lost < 0.5

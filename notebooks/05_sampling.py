@@ -72,7 +72,8 @@ for step, model in run.snapshots():
 
 # %%
 books = load_result("books.json")
-files, hours = books["run"]["files"], books["training"]["seconds"] / 3600
+files = books["run"]["files"]
+hours = books["training"]["seconds"] / 3600
 print(f"{files['train']['documents']} books to learn from, "
       f"{files['val']['documents']} held out; {hours:.1f} hours on "
       f"{books['provenance']['threads']} CPU core, "
@@ -105,10 +106,12 @@ plt.xlabel("bits per byte");
 
 # %%
 seen, training = books["validation"], books["training"]
-print(f"{books['parameters']:,} parameters, {training['tokens']:,} tokens "
+print(f"{books['parameters']:,} parameters,",
+      f"{training['tokens']:,} tokens",
       f"({training['passes']:.1f} passes over the text)")
-print(f"loss {seen['loss']:.3f} nats per token, perplexity "
-      f"{seen['perplexity']:.1f}, {seen['bits_per_byte']:.3f} bits per byte")
+print(f"loss {seen['loss']:.3f} nats per token,",
+      f"perplexity {seen['perplexity']:.1f},",
+      f"{seen['bits_per_byte']:.3f} bits per byte")
 
 # %% tags=["remove-cell"]
 assert seen["bits_per_byte"] < min(
