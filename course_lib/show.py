@@ -37,13 +37,14 @@ def load_result(name: str) -> dict:
 
 
 def card(chapter: str, *, needs: str, gives: str,
-         full_run: bool = False) -> None:
+         trains: bool = False, full_run: bool = False) -> None:
     """The opening card of a chapter: what you need, how long it takes, what
-    you will have. Minutes come from the recorded timings; `full_run` adds
+    you will have. Minutes come from the recorded timings. `trains` says that
+    the chapter trains the preset's model where no other has; `full_run` adds
     what the full model's training is projected to take on a GPU."""
     # A progress bar, once imported, would ask for a library of widgets.
     warnings.filterwarnings("ignore", message="IProgress not found")
-    rows = {"You need": needs, "It takes": _minutes(chapter)}
+    rows = {"You need": needs, "It takes": _minutes(chapter, trains)}
     if full_run:
         rows["At full size"] = _full_run()
     rows["You will have"] = gives
@@ -54,17 +55,22 @@ def card(chapter: str, *, needs: str, gives: str,
         + "</dl></div>"))
 
 
-def _minutes(chapter: str) -> str:
+def _minutes(chapter: str, trains: bool) -> str:
     try:
         recorded = load_result("timings.json")
-        seconds = recorded["chapters"][chapter]
+        length = _about(recorded["chapters"][chapter])
     except (FileNotFoundError, KeyError):
         return "not yet measured"
+    once = (f"; once {_about(recorded['training'])} more, to train the model"
+            if trains else "")
+    return (f"{length} on {recorded['threads']} CPU cores at laptop scale"
+            + once)
+
+
+def _about(seconds: float) -> str:
     if seconds < 90:
-        length = f"about {max(5, round(seconds / 5) * 5)} seconds"
-    else:
-        length = f"about {round(seconds / 60)} minutes"
-    return f"{length} on {recorded['threads']} CPU cores at laptop scale"
+        return f"about {max(5, round(seconds / 5) * 5)} seconds"
+    return f"about {round(seconds / 60)} minutes"
 
 
 def _full_run(gpu: str = "A100", mfu: float = 0.4) -> str:

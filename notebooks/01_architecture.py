@@ -33,7 +33,8 @@ plots.use_style()
 card("01_architecture",
      needs="the primer: token, probability, loss, gradient",
      gives="a GPT that you have built, drawn, counted and checked "
-           "against GPT-2")
+           "against GPT-2",
+     trains=True)
 
 # %% [markdown]
 # ## What goes in, and what comes out?

@@ -25,7 +25,7 @@ preset = load_preset()  # $COURSE_SCALE: smoke, laptop or full
 plots.use_style()
 card("04_training", needs="chapters 0 and 1",
      gives="a trained GPT, and a bill that you can check",
-     full_run=True)
+     full_run=True, trains=True)
 
 # %% [markdown]
 # ## What does one step look like?

@@ -23,7 +23,8 @@ from course_lib.show import card, load_result, show_source
 preset = load_preset()  # $COURSE_SCALE: smoke, laptop or full
 plots.use_style()
 card("05_sampling", needs="chapter 4",
-     gives="text from your own model, in a form that others can load")
+     gives="text from your own model, in a form that others can load",
+     trains=True)
 
 # %% [markdown]
 # ## What did training change?
@@ -349,5 +350,5 @@ target = passage[1:]
 loss = {t: torch.nn.functional.cross_entropy(z / t, target).item()
         for t in (0.25, 1.0)}
 print({t: round(value, 3) for t, value in loss.items()})
-# Sampling sharper can please the ear; as a forecast it is overconfident.
+# Sampling sharper can please the ear; as a forecast it is too sure.
 assert loss[0.25] > loss[1.0]
