@@ -7,7 +7,7 @@ that ends where the run ends: points along one long run would be too high
 what the preset's own run will end with, before it starts.
 
 The smoke ladder is trained where it is asked for. The laptop ladder takes
-a quarter of an hour of one core, so it is recorded in book/results/, by
+half an hour of one core, so it is recorded in book/results/, by
 `python -m course_lib.ladder laptop`.
 """
 

@@ -9,10 +9,9 @@
 # %% [markdown]
 # # Primer: a language model on one page
 #
-# Before we build a GPT we train the smallest language model there is. It has
-# one table and no hidden layer, it learns in seconds, and it needs every word
-# that the rest of the book uses: token, probability, loss, gradient,
-# perplexity. If you know Python and can multiply matrices, you are ready.
+# Before we build a GPT we train the smallest language model there is. It is
+# one table of numbers and learns in seconds, and it brings in the words that
+# everything later is built on: token, probability, loss, gradient, perplexity. If you know Python and can multiply matrices, you are ready.
 
 # %%
 from course_lib import plots
@@ -143,7 +142,7 @@ print(f"perplexity: {math.exp(uniform):.1f} before, "
 # %% [markdown]
 # ## Can it learn this without counting?
 #
-# Counting works because the table is small. A table over the last ten
+# Counting works because the table is small. A table over the last twenty
 # characters would have more rows than there are atoms in your laptop, so a
 # real model computes its row instead of looking it up, and finds the numbers
 # to compute with by {term}`gradient` descent. Let us learn the same table
@@ -160,7 +159,8 @@ print(f"perplexity: {math.exp(uniform):.1f} before, "
 # $$ (eq-softmax)
 #
 # The second half is the gradient: how the loss changes when logit $j$ rises
-# by a little, if $t$ is the token that came. Read it aloud: *what you said
+# by a little, if $t$ is the token that came; $[j = t]$ is 1 for that token
+# and 0 for all others. Read it aloud: *what you said
 # minus what was true*. PyTorch finds gradients by itself; here we check it
 # once by hand.
 
@@ -177,7 +177,7 @@ print("by hand:", by_hand.tolist())
 assert torch.allclose(z.grad, by_hand)
 
 # %% [markdown]
-# Training is a loop of three lines. Take some pairs, compute the loss, and
+# Training is a loop of three moves. Take some pairs, compute the loss, and
 # move every number in the table a little against its gradient. How far is
 # the {term}`learning rate`. Too small and you wait; too large and you jump
 # over the valley.
@@ -187,7 +187,8 @@ assert torch.allclose(z.grad, by_hand)
 
 # %%
 table = torch.zeros(V, V, requires_grad=True)
-steps, batch, rate = 600, 4096, 30.0
+steps, batch = 600, 4096
+rate = 30.0  # huge: a GPT needs one ten thousand times smaller
 generator = torch.Generator().manual_seed(0)
 losses = []
 for step in range(steps):
@@ -244,12 +245,12 @@ def sample(table, start, length=120, seed=0):
 
 
 print("BEFORE", sample(torch.full((V, V), 1 / V), "life is about"))
-print("AFTER ", sample(learned, "life is about"))
+print("AFTER ", sample(learned, "life is about", seed=1))
 
 # %% [markdown]
-# The trained table knows that words are a few letters long, that `h` likes
-# to follow `t`, and that a full stop is followed by a space. It does not
-# know one word, because a word does not fit into one character of memory.
+# The trained table knows which letters end a word, that `h` likes to follow
+# `t`, and that `q` wants a `u`. Where a real word appears it is luck: a word
+# does not fit into one character of memory.
 # Everything that follows in this book is about looking further back.
 #
 # How far is there to go? The stories come from a program whose every random
@@ -313,8 +314,8 @@ assert never.isinf().all()
 
 # %% [markdown]
 # **3. Overshoot** (medium, 10 minutes). Find a learning rate at which the
-# loss no longer settles near the counted one after the same number of
-# steps. Which way does it fail?
+# loss no longer settles near the counted one within 200 steps. Which way
+# does it fail?
 #
 # Solution (click to open):
 
@@ -334,5 +335,6 @@ def train_with(rate, steps=200):
 
 results = {rate: train_with(rate) for rate in (1, 30, 1000)}
 print({rate: round(value, 3) for rate, value in results.items()})
-# Too small is slow; too large throws common rows back and forth.
+# Too small is slow. Too large overshoots until some p rounds to 0, and
+# one such token that does come costs -ln 0, which is infinite.
 assert results[30] < results[1] and results[30] < results[1000]

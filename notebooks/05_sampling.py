@@ -33,8 +33,8 @@ card("05_sampling", needs="chapter 4",
 # the run. We give each the same beginning, "life is about", and the same
 # random numbers, so that only the weights differ.
 #
-# **Predict.** What will be right first: the letters, the spelling of words,
-# or the grammar?
+# **Predict.** What will be right first: which tokens are common, the
+# spelling of words, or the thread of a sentence?
 
 # %%
 from course_lib.sample import generate
@@ -67,7 +67,7 @@ for step, model in run.snapshots():
 # plausible order, and last what stretches over a sentence.
 #
 # The built-in stories are a small world. For comparison, here is the same
-# architecture, a little wider, trained on old novels in the public domain. It
+# architecture in another size, trained on old books in the public domain. It
 # is a recorded run: nothing is computed here but the sentence around the
 # numbers.
 
@@ -79,6 +79,8 @@ print(f"{files['train']['documents']} books to learn from, "
       f"{files['val']['documents']} held out; {hours:.1f} hours on "
       f"{books['provenance']['threads']} CPU core, "
       f"{books['provenance']['date']}")
+for name, value in books["run"]["preset"]["model"].items():
+    print(f"  {name:15} {value}")
 
 # %%
 for sample in books["samples"]:
@@ -89,8 +91,8 @@ for sample in books["samples"]:
 # A model this small has the tone of an old novel and none of its sense. To
 # know whether that is good, hold it against something that is not a neural
 # network. A compressor such as `xz` is a predictor in disguise: whatever it
-# can foresee, it need not store. An n-gram model counts which token follows
-# the last four, with {term}`Kneser-Ney smoothing` for what it never saw
+# can foresee, it need not store. An n-gram model counts what follows the
+# last four tokens (or bytes), with {term}`Kneser-Ney smoothing` for what it never saw
 # {cite}`kneser1995`. All are measured in bits per byte of the same held-out
 # book, having seen the same training text where they can use it.
 
@@ -169,7 +171,7 @@ for options in (dict(temperature=0), dict(temperature=0.8, top_p=0.9),
 
 # %% [markdown]
 # Greedy text is safe and dull, and on a small model it often circles. High
-# temperature draws from the tail, where thousands of unlikely tokens
+# temperature draws from the tail, where hundreds of unlikely tokens
 # together weigh a lot, and one of them derails everything after it.
 # Cutting the tail and keeping the rest is what most people settle on.
 #
@@ -180,8 +182,8 @@ for options in (dict(temperature=0), dict(temperature=0.8, top_p=0.9),
 # causal, so their keys and values are what they were. Keep them, and each
 # new token costs one token's work. That is the {term}`KV cache`.
 #
-# **Predict.** At the end of a full context, how many times faster is a step
-# with the cache?
+# **Predict.** For the longest text in the figure, how many times faster is
+# the cache?
 
 # %% mystnb={"figure": {"caption": "Time to generate, with and without the cache, for growing lengths. Both give the same tokens.", "name": "fig-cache"}, "image": {"alt": "Time against tokens generated: the curve without a cache bends upwards, the one with a cache stays nearly straight."}}
 import time
@@ -204,14 +206,16 @@ plt.legend();
 exact = run.model().double()  # no rounding to blame
 with_cache = generate(exact, [prompt], 80, seed=1)
 without = generate(exact, [prompt], 80, seed=1, use_cache=False)
+ratio = seconds[False][-1] / seconds[True][-1]
+print(f"{lengths[-1]} tokens: {ratio:.1f} times faster with the cache")
 print("same tokens:", with_cache == without)
 
 # %% tags=["remove-cell"]
 assert with_cache == without
 
 # %% [markdown]
-# On a model this small the saving is modest, because each step is mostly
-# overhead; it grows with the model and with the context. What happens past
+# On a small model much of each step is overhead, which no cache saves; the
+# gain grows with the model and with the context. What happens past
 # the context? The window has to move, and positions with it, so the cache
 # must be refilled. We move it by half a context at a time: one refill, then
 # many cheap steps.
@@ -233,8 +237,9 @@ print(f"bits per byte  {result.bits_per_byte:.3f}")
 
 # %% [markdown]
 # The second is to look for copies: the longest run of tokens in a sample
-# that also stands in the training text. For a model of a small world a good
-# many will, since there are only so many ways to say that it rained.
+# that also stands in the training text. In a
+# small world expect a long one: there are only so many ways to say that it
+# rained.
 
 # %%
 import numpy as np
@@ -338,7 +343,7 @@ assert kept.min() < kept.max()
 
 # %% [markdown]
 # **3. The cost of being sure** (medium, 10 minutes). Sharpen the model to
-# temperature 0.5 and measure its loss on held-out tokens. Is sharper text
+# temperature 0.25 and measure its loss on held-out tokens. Is sharper text
 # also a better model of text?
 #
 # Solution (click to open):
