@@ -135,12 +135,13 @@ def count(value: float) -> str:
 def prepare(options) -> None:
     """Make a run folder with tokenizer and token files."""
     from course_lib.corpus import load_corpus
-    from course_lib.presets import for_prose, load_preset
-    from course_lib.runs import prepare
+    from course_lib.presets import PROSE_TOKENS, for_prose, load_preset
+    from course_lib.runs import first_bytes, prepare
     preset = load_preset(options.preset)
     corpus = load_corpus(*(options.corpus or [preset.corpus]))
     if not corpus.name.startswith("stories"):
-        preset = for_prose(preset)
+        texts = first_bytes(corpus.texts(), PROSE_TOKENS)
+        preset = for_prose(preset, sum(map(len, texts)))
     model = {name: getattr(options, name) for name in SHAPE
              if getattr(options, name) is not None}
     run = {name: getattr(options, name) for name in TRAINING

@@ -102,13 +102,19 @@ def load_preset(name: str | None = None) -> Preset:
     return PRESETS[name]
 
 
-def for_prose(preset: Preset) -> Preset:
-    """The preset for real prose instead of the built-in stories.
+PROSE_TOKENS = 20_000_000  # of a laptop run on real prose, at most
+TOKENS_A_BYTE = 3  # a token is 3 or 4 bytes, so about a dozen passes
+
+
+def for_prose(preset: Preset, size: int) -> Preset:
+    """The preset for `size` bytes of real prose instead of the stories.
 
     Books use more words than the stories do, so the laptop model gets a
-    larger vocabulary and a longer run; the others stay.
+    larger vocabulary and a longer run, but no longer than the text bears;
+    the others stay.
     """
     if preset.name != "laptop":
         return preset
-    return replace(preset, tokens=20_000_000,
+    tokens = min(PROSE_TOKENS, TOKENS_A_BYTE * size)
+    return replace(preset, tokens=max(tokens, preset.batch_tokens),
                    model=replace(preset.model, vocab_size=4096))

@@ -66,6 +66,22 @@ for step, model in run.snapshots():
 # vocabulary shaken in a bag. Then come the common tokens, then words in
 # plausible order, and last what stretches over a sentence.
 #
+# Left to start by itself, after end-of-text, the trained model tells a story.
+
+# %%
+import textwrap
+
+[ids] = generate(run.model(), [[tokenizer.eot]], 300, 0.8, seed=1,
+                 stop_id=tokenizer.eot)
+for paragraph in visible(tokenizer.decode(ids)).split("\n"):
+    print(textwrap.fill(paragraph, 72))
+
+# %% [markdown]
+# Read it once for grammar and once for memory: is the child in the last
+# sentence the one from the first? Grammar is learned early, because every
+# sentence teaches it. Keeping track of who is who pays in few places and
+# comes late; a longer run or a larger model is what it takes.
+#
 # The built-in stories are a small world. For comparison, here is the same
 # architecture in another size, trained on old books in the public domain. It
 # is a recorded run: nothing is computed here but the sentence around the

@@ -126,9 +126,12 @@ def test_only_the_full_scale_takes_another_corpus(monkeypatch):
 
 
 def test_prose_takes_a_larger_vocabulary_at_laptop_scale_only():
-    assert for_prose(PRESETS["laptop"]).model.vocab_size == 4096
+    assert for_prose(PRESETS["laptop"], 10**9).model.vocab_size == 4096
+    assert for_prose(PRESETS["laptop"], 10**9).tokens == 20_000_000
+    assert for_prose(PRESETS["laptop"], 10**6).tokens == 3_000_000
+    assert for_prose(PRESETS["laptop"], 1).steps == 1
     for name in ("smoke", "full"):
-        assert for_prose(PRESETS[name]) == PRESETS[name]
+        assert for_prose(PRESETS[name], 10**6) == PRESETS[name]
 
 
 @pytest.mark.parametrize("bad, message", [
