@@ -5,20 +5,17 @@ by itself. Only downloads are taken from the usual home. Writes
 book/results/timings.json: seconds, with provenance.
 """
 
-import datetime
-import json
 import os
-import platform
 import shutil
-import subprocess
 import tempfile
 import time
 from pathlib import Path
 
 import nbformat
-import torch
 from nbclient import NotebookClient
 
+from course_lib.data import write_json
+from course_lib.device import provenance
 from course_lib.presets import load_preset
 from course_lib.stages import home, trained
 
@@ -38,8 +35,6 @@ def seconds(notebook: Path) -> float:
 def main():
     """Time training and all chapters, in one home that starts empty."""
     downloads = home() / "downloads"
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=REPO,
-                            capture_output=True, text=True).stdout.strip()
     chapters = {}
     with tempfile.TemporaryDirectory() as fresh:
         if downloads.is_dir():
@@ -52,19 +47,10 @@ def main():
         for notebook in sorted(REPO.glob("notebooks/[0-9]*.ipynb")):
             chapters[notebook.stem] = seconds(notebook)
             print(f"{notebook.stem}: {chapters[notebook.stem]} s", flush=True)
-    OUT.write_text(json.dumps({
-        "what": "seconds to train the model, then to run each chapter",
-        "scale": os.environ["COURSE_SCALE"],
-        "training": training,
-        "chapters": chapters,
-        "threads": torch.get_num_threads(),
-        "device": platform.processor() or platform.machine(),
-        "versions": {"python": platform.python_version(),
-                     "torch": torch.__version__},
-        "commit": commit,
-        "command": "make timings",
-        "date": datetime.date.today().isoformat(),
-    }, indent=1) + "\n", encoding="utf-8")
+    write_json(OUT, dict(
+        what="seconds to train the model, then to run each chapter",
+        scale=os.environ["COURSE_SCALE"], training=training,
+        chapters=chapters, **provenance("cpu")))
 
 
 if __name__ == "__main__":

@@ -55,9 +55,9 @@ def doctor(options) -> None:
     import torch
 
     from course_lib import device as machine
-    from course_lib.budget import dollars, find_gpu, flops_per_token, hours
+    from course_lib.budget import dollars, flops_per_token, hours
     from course_lib.presets import PRESETS
-    from course_lib.train import measure_speed
+    from course_lib.train import hourly_price, measure_speed
     device = machine.choose_device()
     peak = machine.matmul_peak(device)
     print(f"device     {machine.device_name(device)} ({device})")
@@ -65,12 +65,7 @@ def doctor(options) -> None:
     print(f"memory     {machine.memory(device) / 2**30:.1f} GiB")
     print(f"matmul     {peak / 1e12:.3g} TFLOP/s measured")
     print(f"torch      {torch.__version__}, {torch.get_num_threads()} threads")
-    price = None
-    if device == "cuda":
-        try:
-            price = find_gpu(machine.device_name(device)).dollars_per_hour
-        except ValueError:
-            pass
+    price = hourly_price(device)
     for preset in PRESETS.values():
         speed = measure_speed(preset, device)
         work = flops_per_token(preset.model, preset.model.context_length)

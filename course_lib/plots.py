@@ -5,7 +5,6 @@ import matplotlib.pyplot as plt
 # Okabe and Ito's palette, told apart by colour-blind readers; the order
 # keeps contrast on white and on black.
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
-MARKERS = ["o", "s", "^", "D", "v", "P"]
 
 
 def use_style() -> None:

@@ -22,12 +22,8 @@ SMALL = ["--preset", "smoke", "--vocab", "300", "--context", "16",
 
 @pytest.fixture(autouse=True, scope="module")
 def quick():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer, "matmul_peak", lambda device: 1e12)
+    with tiny.quick_training():
         yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -5,22 +5,17 @@ from dataclasses import replace
 
 import pytest
 import tiny
-import torch
 
 from course_lib import stages
-from course_lib import train as trainer
 from course_lib.presets import PRESETS, for_prose, load_preset
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
-    """An empty COURSE_HOME, and no half second for the machine's peak."""
+    """An empty COURSE_HOME."""
     monkeypatch.setenv("COURSE_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(trainer, "matmul_peak", lambda device: 1e12)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield tmp_path / "home"
-    torch.set_num_threads(threads)
+    with tiny.quick_training():
+        yield tmp_path / "home"
 
 
 @pytest.fixture

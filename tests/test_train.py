@@ -56,14 +56,8 @@ print(killed)
 
 @pytest.fixture(autouse=True, scope="module")
 def quick():
-    """No half second for the machine's peak in every call; and models as
-    small as these run faster on one core, above all on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer, "matmul_peak", lambda device: 1e12)
+    with tiny.quick_training():
         yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,14 @@
 """A run so small that a test can train it: text, preset, comparison."""
 
+import contextlib
 import hashlib
 import random
 from pathlib import Path
 
+import pytest
+import torch
+
+from course_lib import train as trainer
 from course_lib.corpus import load_corpus
 from course_lib.model import GPTConfig
 from course_lib.presets import Preset
@@ -18,6 +23,18 @@ PRESET = Preset(
 WORDS = ("the cat saw a small red house and went home with some bread while "
          "her friend Jos\u00e9 sang \u201clife is about rain\u201d in the "
          "garden under old trees near water").split()
+
+
+@contextlib.contextmanager
+def quick_training():
+    """No half second for the machine's peak in every call; and models as
+    small as these run faster on one core, above all on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "matmul_peak", lambda device: 1e12)
+        yield
+    torch.set_num_threads(threads)
 
 
 def write_text(folder: Path, files: int = 4, seed: int = 0) -> Path:
