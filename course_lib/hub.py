@@ -89,6 +89,13 @@ def hf_config(model: GPT, eot: int) -> dict:
         dtype=str(model.head.dtype).removeprefix("torch."))
 
 
+def hf_weights(model: GPT) -> dict[str, torch.Tensor]:
+    """The weights by name, laid out as `transformers` wants them."""
+    return {name: (value.T if name.endswith(TRANSPOSED) else value
+                   ).contiguous()
+            for name, value in model.state_dict().items()}
+
+
 def save_hf(model: GPT, tokenizer: Tokenizer, folder) -> None:
     """Write model and tokenizer so that `transformers` loads them.
 
@@ -102,10 +109,8 @@ def save_hf(model: GPT, tokenizer: Tokenizer, folder) -> None:
         raise ValueError("GPT-2's format needs biases: this model has none")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    weights = {name: (value.T if name.endswith(TRANSPOSED) else value
-                      ).contiguous()
-               for name, value in model.state_dict().items()}
-    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    save_file(hf_weights(model), folder / "model.safetensors",
+              {"format": "pt"})
     write_json(folder / "config.json", hf_config(model, tokenizer.eot))
     tokenizer.save(folder / "tokenizer.json")
     write_json(folder / "tokenizer_config.json", dict(
