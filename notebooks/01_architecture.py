@@ -866,7 +866,118 @@ assert 6 * N < exact
 # half of all the work. The paper that made the rule known left the embeddings
 # out of N {cite}`kaplan2020`; its models were larger. Here that would miss more
 # than half. Chapter 2 spends these FLOPs.
+
+# %% [markdown]
+# ## What if the shape were another?
 #
+# Now play. The figure below opens at the full preset and recomputes both
+# counts as you move a slider. Memory is for float32: 16 bytes a parameter while
+# training, four each for the weight, its gradient and the two averages that the
+# optimizer keeps of it. Activations come on top.
+#
+# :::{admonition} Predict
+# :class: hint
+# Before you touch anything: which single slider makes the head's share of the
+# FLOPs fall fastest? And when the context grows eightfold, which of the two
+# pictures changes, and which hardly does?
+# :::
+
+# %% mystnb={"figure": {"caption": "Parameters and training FLOPs by part, for a shape of your choice.", "name": "fig-shape"}}
+from course_lib.interactive import shape_chart, show_chart
+
+show_chart(shape_chart(full), "Bars of a GPT's parameters and of its "
+           "training FLOPs by part, with sliders for layers, heads, "
+           "channels a head, vocabulary and context.")
+
+# %% [markdown]
+# Width is the answer to the first: the head grows with C, the blocks with
+# $C^2$. The context adds rows to a small table, so the parameters hardly move,
+# but each token then looks back at more keys, and the scores become the bulk of
+# what attention costs.
+#
+# ## What must the loss remember?
+#
+# The head makes V numbers for each position, and the loss needs them twice:
+# going forward, for the cross-entropy, and going backward, for its gradient.
+#
+# :::{admonition} Predict
+# :class: hint
+# One step of the full preset trains on 262,144 tokens. How many gigabytes are
+# their logits, at four bytes each?
+# :::
+
+# %%
+step = load_preset("full").batch_tokens
+print(f"{step * full.vocab_size * 4 / 1e9:.0f} GB")
+
+# %% [markdown]
+# More than most GPUs have, for numbers that no one will look at. The mean over
+# positions is a sum, and a sum can be taken in pieces: make the logits of some
+# positions, add up their loss, throw the logits away, and make them again when
+# the gradient asks. PyTorch calls this trade of time for memory
+# *checkpointing*.
+
+# %%
+from course_lib.model import chunked_cross_entropy
+show_source(chunked_cross_entropy)
+
+# %% [markdown]
+# It must give the same loss and the same gradients, and it should keep less.
+# PyTorch can be asked what it stores for the backward pass. Here are 2,048
+# positions of random numbers against the vocabulary of the small preset.
+
+# %%
+def bytes_kept(loss, *inputs):
+    """(loss, bytes that PyTorch keeps for the backward pass)."""
+    kept = {}
+    def keep(tensor):
+        memory = tensor.untyped_storage()
+        kept[memory.data_ptr()] = memory.nbytes()
+        return tensor
+    hooks = torch.autograd.graph.saved_tensors_hooks
+    with hooks(keep, lambda tensor: tensor):
+        return loss(*inputs), sum(kept.values())
+
+# %%
+def at_once(x, table, targets):
+    return F.cross_entropy(x @ table.T, targets)
+
+x = torch.randn(2048, small.model.n_embd, requires_grad=True)
+targets = torch.randint(small.model.vocab_size, (2048,))
+grads = []
+for way in (at_once, chunked_cross_entropy):
+    loss, kept = bytes_kept(way, x, model.head, targets)
+    grads.append(torch.autograd.grad(loss, (x, model.head)))
+    print(f"{way.__name__:22} loss {loss:.5f}, "
+          f"keeps {kept / 1e6:6.2f} MB")
+
+# %% tags=["remove-cell"]
+for one, other in zip(*grads, strict=True):
+    torch.testing.assert_close(one, other)
+
+# %% [markdown]
+# At the head of the full model the difference decides what fits. This was
+# recorded with 8,192 tokens: seconds for the loss and its gradients, and how
+# far memory rose. *Fused* is PyTorch's own operator (version 2.13 and later),
+# which computes the gradients on the way forward, while a chunk's logits are at
+# hand, and so need not make them twice. `model.loss` takes it where it exists.
+
+# %%
+from course_lib.show import load_result
+
+recorded = load_result("loss_memory.json")
+where = recorded["provenance"]
+print(f"{recorded['tokens']:,} tokens, V = {recorded['vocab_size']:,}, "
+      f"{where['threads']} threads of {where['device']}")
+for result in recorded["rows"]:
+    print(f"{result['way']:20} {result['seconds']:5.1f} s "
+          f"{result['peak_bytes'] / 1e9:6.2f} GB")
+
+# %% tags=["remove-cell"]
+at_once_, fused, chunked = (r["peak_bytes"] for r in recorded["rows"])
+assert max(fused, chunked) < at_once_ / 5
+
+# %% [markdown]
 # ## Is it GPT-2?
 #
 # It claims to be, to the last digit, and there is a referee: the
