@@ -66,7 +66,9 @@ def parser(doctor, plan, prepare, train, evaluate, sample, export):
         "that training reaches: an assumption unless you measured it")
     add = verb(prepare, folder=False)
     add("--corpus", nargs="+", metavar="CORPUS", help="stories[:COUNT], "
-        "bookcorpus, or files and folders of text; the preset's without")
+        "bookcorpus, hub:OWNER/NAME[@REVISION][#COLUMN] of the Hugging Face "
+        "Hub (stream:... keeps no copy), or files and folders of text; the "
+        "preset's without")
     add("--preset", default=None, help="smoke, laptop or full; "
         "$COURSE_SCALE or laptop without")
     add("--out", required=True, metavar="RUN", help="folder to make")

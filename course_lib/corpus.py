@@ -1,8 +1,9 @@
-"""Where text comes from: built-in stories, text files, BookCorpus.
+"""Where text comes from: built-in stories, text files, the Hub.
 
 Every corpus is a `datasets` dataset with a `text` column, one document a
-row: a story, a file, a line of a .jsonl file, or 1,000 sentences of
-BookCorpus (chapter 3).
+row: a story, a file, a line of a .jsonl file, a row of a .parquet file or of
+a dataset on the Hugging Face Hub, or 1,000 sentences of BookCorpus
+(chapter 3).
 """
 
 import gzip
@@ -13,7 +14,6 @@ import lzma
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,22 +24,24 @@ from course_lib import stories
 if TYPE_CHECKING:
     import datasets
 
-BOOKCORPUS = "bookcorpus/bookcorpus"
-# The Hub's own conversion: `datasets` 4 and later run no loading scripts.
-BOOKCORPUS_REVISION = "refs/convert/parquet"
-SENTENCES_A_DOCUMENT = 1000
 STORIES = 10_000
 SUFFIXES = (".txt", ".jsonl")
 COMPRESSIONS = (".gz", ".xz", ".zst")
+PARQUET = ".parquet"  # packed within
+ROWS = 100  # of it, read at a time
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """A named source of documents; `fingerprint` changes with the text."""
+    """A named source of documents; `fingerprint` changes with the text.
+
+    `revision` is the commit that text from the Hub was read at.
+    """
 
     name: str
     fingerprint: str
     dataset: "datasets.IterableDataset"
+    revision: str = ""
 
     def texts(self) -> Iterator[str]:
         """The documents in order, one string each."""
@@ -48,20 +50,24 @@ class Corpus:
 
 
 def load_corpus(*specs: str) -> Corpus:
-    """A corpus from `stories`, `stories:COUNT`, `bookcorpus`, or paths.
+    """A corpus from `stories`, `stories:COUNT`, `bookcorpus`, a dataset on
+    the Hub (`hub:OWNER/NAME`, see `course_lib.hub_corpus`), or paths.
 
-    Paths are files or folders (searched for .txt and .jsonl, plain or
-    compressed with gzip, xz or Zstandard). Raises FileNotFoundError for a
-    missing path and ValueError for anything else that is no text; a file's
-    encoding is checked when it is read.
+    Paths are files or folders (searched for .parquet, .txt and .jsonl, the
+    last two plain or compressed with gzip, xz or Zstandard). Raises
+    FileNotFoundError for a missing path or dataset, ValueError for anything
+    else that is no text, and OSError when the Hub cannot be reached; a
+    file's encoding is checked when it is read.
     """
     if not specs:
-        raise ValueError("name a corpus: stories, bookcorpus, or paths")
-    first, _, count = str(specs[0]).partition(":")
-    if len(specs) == 1 and first == "stories":
-        return _stories(count)
-    if len(specs) == 1 and first == "bookcorpus":
-        return _bookcorpus()
+        raise ValueError("name a corpus: stories, bookcorpus, hub:OWNER/NAME "
+                         "or paths")
+    kind, _, rest = str(specs[0]).partition(":")
+    if len(specs) == 1 and kind == "stories":
+        return _stories(rest)
+    if len(specs) == 1 and kind in ("bookcorpus", "hub", "stream"):
+        from course_lib.hub_corpus import load_hub_corpus
+        return load_hub_corpus(str(specs[0]))
     return _files(find_files(specs))
 
 
@@ -76,24 +82,27 @@ def find_files(paths) -> list[Path]:
             inside = sorted(f for f in path.rglob("*") if _is_text(f))
             if not inside:
                 raise ValueError(
-                    f"no text in {path}: looked for files ending in .txt or "
-                    ".jsonl, also .gz, .xz or .zst")
+                    f"no text in {path}: looked for files ending in "
+                    ".parquet, .txt or .jsonl, the last two also with .gz, "
+                    ".xz or .zst")
             found |= dict.fromkeys(inside)
         elif path.is_file() and _is_text(path):
             found[path] = None
         elif path.is_file():
-            raise ValueError(f"{path} does not end in .txt or .jsonl (also "
-                             ".gz, .xz or .zst): rename it if it is text")
+            raise ValueError(
+                f"{path} does not end in .txt or .jsonl (also with .gz, .xz "
+                "or .zst) or .parquet: rename it if it is text")
         else:
             raise FileNotFoundError(
                 f"no file or folder {path}: give a path to text, or one of "
-                "the names stories and bookcorpus")
+                "the names stories, bookcorpus and hub:OWNER/NAME, alone")
     return list(found)
 
 
 def _is_text(path: Path) -> bool:
     plain = path.stem if path.suffix in COMPRESSIONS else path.name
-    return path.is_file() and Path(plain).suffix in SUFFIXES
+    return path.is_file() and (path.suffix == PARQUET
+                               or Path(plain).suffix in SUFFIXES)
 
 
 def read_documents(path: Path) -> Iterator[str]:
@@ -109,6 +118,9 @@ def read_documents(path: Path) -> Iterator[str]:
 
 
 def _documents(path: Path) -> Iterator[str]:
+    if path.suffix == PARQUET:
+        yield from _parquet(path)
+        return
     if path.name.removesuffix(path.suffix if path.suffix in COMPRESSIONS
                               else "").endswith(".jsonl"):
         with _open(path) as file:
@@ -135,6 +147,28 @@ def _documents(path: Path) -> Iterator[str]:
             f"position {error.start}; convert it first, for example with "
             "`iconv -f latin1 -t utf-8`") from None
     yield text.replace("\r\n", "\n")
+
+
+def _parquet(path: Path) -> Iterator[str]:
+    import pyarrow as pa
+    from pyarrow import parquet
+    with path.open("rb") as file:
+        try:
+            # Both, or it holds a whole row group, which may be the file.
+            table = parquet.ParquetFile(file, pre_buffer=False,
+                                        buffer_size=2**20)
+            types = {field.name: field.type for field in table.schema_arrow}
+            found = types.get("text", pa.null())
+            if not (pa.types.is_string(found)
+                    or pa.types.is_large_string(found)):
+                names = ", ".join(f"{n} ({t})" for n, t in types.items())
+                raise ValueError("expected a column text of strings, found "
+                                 + names)
+            for batch in table.iter_batches(ROWS, columns=["text"]):
+                for text in batch.column("text").to_pylist():
+                    yield text or ""
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise ValueError(f"{path} cannot be read: {error}") from None
 
 
 def _open(path: Path) -> io.BufferedIOBase:
@@ -195,7 +229,8 @@ def _files(paths: list[Path]) -> Corpus:
                 if text.strip():
                     yield {"text": text}
 
-    return Corpus(name, digest.hexdigest()[:16], _dataset(rows, paths=paths))
+    return Corpus(name, digest.hexdigest()[:16],
+                  make_dataset(rows, paths=paths))
 
 
 def _stories(count: str) -> Corpus:
@@ -211,32 +246,11 @@ def _stories(count: str) -> Corpus:
 
     return Corpus(f"stories:{number}",
                   hashlib.sha256(sample.encode()).hexdigest()[:16],
-                  _dataset(rows, count=number))
+                  make_dataset(rows, count=number))
 
 
-def _bookcorpus() -> Corpus:
-    import datasets
-    from huggingface_hub import HfApi
-    try:
-        commit = HfApi().dataset_info(
-            BOOKCORPUS, revision=BOOKCORPUS_REVISION).sha
-        sentences = datasets.load_dataset(
-            BOOKCORPUS, revision=commit, split="train", streaming=True)
-    except Exception as error:  # httpx, OSError and datasets' own, all vary
-        raise OSError(f"cannot reach {BOOKCORPUS} on the Hugging Face Hub "
-                      f"({type(error).__name__}): check the network, or name "
-                      "text files instead") from error
-
-    def rows(sentences):
-        texts = (row["text"] for row in sentences)  # an iterator
-        while group := list(islice(texts, SENTENCES_A_DOCUMENT)):
-            yield {"text": "\n".join(group)}
-
-    return Corpus("bookcorpus", commit[:16],
-                  _dataset(rows, sentences=sentences))
-
-
-def _dataset(rows, **arguments) -> "datasets.IterableDataset":
+def make_dataset(rows, **arguments) -> "datasets.IterableDataset":
+    """The rows that the generator `rows(**arguments)` yields, each pass."""
     import datasets
     return datasets.IterableDataset.from_generator(
         rows, gen_kwargs=arguments)

@@ -4,8 +4,10 @@ import gzip
 import json
 import lzma
 
+import pyarrow as pa
 import pytest
 import zstandard
+from pyarrow import parquet
 
 from course_lib import stories
 from course_lib.corpus import find_files, load_corpus
@@ -68,6 +70,42 @@ def test_lines_of_json_plain_and_packed(tmp_path, ending):
     path = write(tmp_path / f"poems.jsonl{ending}",
                  PACKERS[ending](lines.encode()))
     assert read(path) == [f"{POEM}{n}" for n in range(3)]
+
+
+def write_table(path, **columns):
+    parquet.write_table(pa.table(columns), path)
+    return path
+
+
+def test_rows_of_parquet(tmp_path):
+    texts = [f"{POEM}{n}" for n in range(250)]  # some batches
+    path = write_table(tmp_path / "a.parquet", id=range(250), text=texts)
+    assert read(path) == texts
+    write_table(path, text=pa.array(["a", None, " ", "b"], pa.large_string()))
+    write(tmp_path / "b.parquet.gz", "no text")
+    assert read(tmp_path) == ["a", "b"]
+
+
+def test_parquet_without_text_is_named(tmp_path):
+    path = write_table(tmp_path / "a.parquet", body=["x"], n=[1])
+    with pytest.raises(ValueError, match=r"a\.parquet cannot be read: expected"
+                                         r" a column text of strings, found "
+                                         r"body \(string\), n \(int64\)"):
+        read(path)
+    write_table(path, text=[1])
+    with pytest.raises(ValueError, match=r"found text \(int64\)"):
+        read(path)
+    for damage in ("no parquet", b"", b"PAR1" + bytes(99) + b"PAR1"):
+        with pytest.raises(ValueError, match=r"a\.parquet cannot be read"):
+            read(write(path, damage))
+    write_table(path, text=[str(n * n) for n in range(9999)])
+    data = bytearray(path.read_bytes())
+    data[20:2000] = bytes(1980)
+    with pytest.raises(ValueError, match=r"a\.parquet cannot be read"):
+        read(write(path, bytes(data)))
+    write_table(path, text=pa.array([b"\xff"]).view(pa.string()))
+    with pytest.raises(ValueError, match=r"a\.parquet cannot be read"):
+        read(path)
 
 
 def test_packed_in_several_parts(tmp_path):
@@ -141,6 +179,14 @@ def test_what_is_missing_or_no_text_is_refused(tmp_path):
         load_corpus(str(path))
     with pytest.raises(ValueError, match="name a corpus"):
         load_corpus()
+
+
+@pytest.mark.parametrize("spec", [
+    "hub:", "hub:stories", "hub:/b", "hub:a/", "hub:a/b/c", "hub:a b/c",
+    "hub:a/b@", "hub:a/b#", "stream:", "stream:a/b@#c", "bookcorpus:5"])
+def test_a_spec_of_another_form_is_refused(spec):
+    with pytest.raises(ValueError, match="names no dataset: write hub:OWNER"):
+        load_corpus(spec)
 
 
 def test_names_of_corpora_do_not_mix_with_paths(tmp_path):
