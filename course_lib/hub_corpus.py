@@ -140,7 +140,7 @@ def _one_line(asked: str):
             raise ValueError(
                 f"{asked} is made by a script, which the client does not "
                 f"run: add @{CONVERTED}, the Hub's own copy") from error
-        if not is_one(errors.HTTPError):
+        if not is_one(errors.HTTPError, ConnectionError, TimeoutError):
             if isinstance(causes[-1], OSError) and causes[-1].errno:
                 raise causes[-1] from None  # of the disk: it says what
             if is_one(DatasetsError, ValueError):

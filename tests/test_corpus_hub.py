@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from datasets.exceptions import DatasetGenerationError
 from pyarrow import parquet
 
-from course_lib import data, stories
+from course_lib import data, hub_corpus, stories
 from course_lib.runs import open_run
 
 pytestmark = pytest.mark.slow
@@ -75,7 +76,7 @@ class Hub:
             {"broken.parquet": -1} | {f"{name.strip('_')}.parquet": count
                                       for name, count in times.items()}))
 
-    def start(self, code, *arguments, home=None, port=None):
+    def start(self, code, *arguments, home=None, port=None, cwd=None):
         env = {name: value for name, value in os.environ.items()
                if not name.startswith("HF_")}
         env |= {"HF_ENDPOINT": f"http://127.0.0.1:{port or self.port}",
@@ -83,7 +84,7 @@ class Hub:
                 "NO_PROXY": "127.0.0.1",
                 "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1"}
         return subprocess.Popen(
-            [sys.executable, *code, *map(str, arguments)], env=env,
+            [sys.executable, *code, *map(str, arguments)], env=env, cwd=cwd,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def run(self, code, *arguments, **options):
@@ -301,16 +302,26 @@ def test_an_older_copy_is_not_taken_for_the_asked_one(hub, tmp_path):
     hub.read("hub:poems/moved", home=tmp_path)
     hub.put("poems/moved", NEW, text=["new"])
     (hub.root / "poems" / "moved" / "gated").touch()
-    code, out, err = hub.run(COURSE, tmp_path / "run", "hub:poems/moved",
-                             "stream:poems/moved", home=tmp_path)
-    assert (code, out.split()) == (0, ["2", "2"]), err
-    assert err.count("poems/moved@main is commit 0b0b0b0, and the") == 2
-    (hub.root / "poems" / "moved" / "gated").unlink()
+    hub.put("poems/folder", NEW, text=["new"])
     shutil.copytree(hub.root / "poems" / "moved" / OLD,
-                    tmp_path / "poems" / "moved")
-    code, _, err = hub.run("import os, sys; os.chdir(sys.argv.pop())" + READ,
-                           "hub:poems/moved", tmp_path)
-    assert code == 1 and "a folder poems/moved here" in err
+                    tmp_path / "poems" / "folder")
+    specs = ["hub:poems/moved", "stream:poems/moved", "hub:poems/folder"]
+    code, out, err = hub.run(COURSE, "run", *specs, home=tmp_path,
+                             cwd=tmp_path)
+    assert (code, out.split()) == (0, ["2"] * 3), err
+    for spec in specs:
+        assert f"prepare: {spec}@main is commit 0b0b0b0, and the" in err
+    assert "a folder poems/folder here" in err
+
+
+@pytest.mark.parametrize("error, line", [
+    (OSError(28, "No space left", "x"), "[Errno 28] No space left: 'x'"),
+    (BrokenPipeError(32, "Broken pipe"), "cannot load hub:a/b from the")])
+def test_errors_of_the_disk_stay_what_they_are(error, line):
+    with pytest.raises(OSError) as raised, hub_corpus._one_line("hub:a/b"):
+        raise DatasetGenerationError("An error occurred") from error
+    assert str(raised.value).startswith(line)
+    assert not isinstance(raised.value, BrokenPipeError)  # `course` hides it
 
 
 def test_no_network_is_one_line(hub, tmp_path):
