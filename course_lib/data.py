@@ -9,7 +9,7 @@ a resumed run needs to remember nothing but its step.
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -17,11 +17,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from course_lib.tokenizer import Tokenizer
+from course_lib.tokenizer import Tokenizer, cut
 
 VALIDATION = 0.05  # share of the documents, or of each document, held out
 SPLIT_RULES = ("hash", "tail")
+PIECE = 100_000  # characters of a document that one core encodes at a time
 ENCODE_BYTES = 4_000_000  # text encoded at a time: memory stays flat
+SAVE_BYTES = 32_000_000  # of tokens, between points to take up the work at
+SAMPLE = 500  # pieces, and characters of each, that check the encoder
 
 
 def is_validation(text: str) -> bool:
@@ -73,58 +76,140 @@ def side(texts: Iterable[str], rule: str, validation: bool) -> Iterator[str]:
             yield part
 
 
-def pack(texts: Iterable[str], tokenizer: Tokenizer, path, progress=None):
-    """Encode documents into the token file `path`; returns its `Tokens`.
+def pack(texts: Iterable[str], tokenizer: Tokenizer, path,
+         progress: Callable[[int], None] = lambda size: None,
+         source: str | None = None) -> "Tokens":
+    """Encode documents into the token file `path`.
 
-    Written under another name and renamed when complete, header last, so a
-    file with a header is whole. `progress(bytes)` is called as text is done.
-    Raises ValueError when there is no text.
+    A file with a header is whole. Memory does not grow with the text, nor
+    with a document. `progress(bytes)` is called as text is done.
+
+    `source` identifies the texts. With it, a file that is whole is kept,
+    and one that was interrupted goes on where its progress was last saved,
+    to end in the same bytes. Raises ValueError when there is no text.
     """
-    path = Path(path)
-    dtype = np.uint16 if tokenizer.vocab_size <= 2**16 else np.uint32
-    counts = dict(documents=0, tokens=1, bytes=0)
-    partial, digest = path.with_suffix(".partial"), hashlib.sha256()
-    with partial.open("wb") as file:
-        def write(ids):
-            part = np.array(ids, dtype).tobytes()
-            file.write(part)
-            digest.update(part)
-
-        write([tokenizer.eot])
-        for group in _groups(texts):
-            ids = [i for row in tokenizer.encode_batch(group)
-                   for i in (*row, tokenizer.eot)]
-            write(ids)
-            size = sum(len(text.encode()) for text in group)
-            counts["documents"] += len(group)
-            counts["tokens"] += len(ids)
-            counts["bytes"] += size
-            if progress:
-                progress(size)
-        file.flush()
-        os.fsync(file.fileno())
-    if not counts["documents"]:
-        partial.unlink()
-        raise ValueError(f"no text to pack into {path.name}: the corpus is "
-                         "too small, add documents")
-    os.replace(partial, path)
-    header = dict(dtype=np.dtype(dtype).name, vocab_size=tokenizer.vocab_size,
-                  tokenizer=tokenizer.fingerprint,
-                  sha256=digest.hexdigest(), **counts)
-    write_json(path.with_suffix(".json"), header)
-    return Tokens(path)
+    out, encode = _Unfinished(Path(path), tokenizer, source), None
+    if out.is_finished():
+        return Tokens(path)
+    with out:
+        pieces = _pieces(islice(texts, out.counts["documents"], None))
+        if not out.counts["tokens"]:
+            out.write([tokenizer.eot])
+        while group := list(_first_bytes(pieces, ENCODE_BYTES)):
+            encode = encode or tokenizer.fastest(
+                [text[:SAMPLE] for text, _ in group[:SAMPLE]])
+            rows = encode([text for text, _ in group])
+            for ids, (_, whole) in zip(rows, group, strict=True):
+                out.write(ids)
+                if whole:
+                    out.write([tokenizer.eot])
+                    out.counts["documents"] += 1
+            size = sum(len(text.encode()) for text, _ in group)
+            out.counts["bytes"] += size
+            progress(size)
+            if whole:  # between two documents the work can be taken up
+                out.save()
+    return out.finish()
 
 
-def _groups(texts: Iterable[str]) -> Iterator[list[str]]:
-    group, size = [], 0
+class _Unfinished:
+    """A token file being written: under another name, renamed when it is
+    complete, its header last. `counts` says what is in it so far."""
+
+    def __init__(self, path: Path, tokenizer: Tokenizer, source):
+        self.path, self.partial = path, path.with_suffix(".partial")
+        self.saved, self.header = (path.with_suffix(".saved"),
+                                   path.with_suffix(".json"))
+        self.dtype = np.dtype(np.uint16 if tokenizer.vocab_size <= 2**16
+                              else np.uint32)
+        self.about = dict(
+            dtype=self.dtype.name, vocab_size=tokenizer.vocab_size,
+            tokenizer=tokenizer.fingerprint, source=source)
+        self.counts = dict(documents=0, tokens=0, bytes=0)
+        self.unsaved = 0
+
+    def is_finished(self) -> bool:
+        """Whether the file is there already, of the same source."""
+        return (self.about["source"] is not None
+                and self.about == _read_json(self.header, self.about))
+
+    def __enter__(self):
+        before = _read_json(self.saved, {**self.about, **self.counts})
+        kept = self.partial.stat().st_size if self.partial.is_file() else 0
+        if (self.about["source"] is not None and before
+                and self.about == {name: before[name] for name in self.about}
+                and before["tokens"] * self.dtype.itemsize <= kept):
+            self.counts = {name: before[name] for name in self.counts}
+        self.file = self.partial.open(
+            "r+b" if self.counts["tokens"] else "w+b")
+        self.file.truncate(self.counts["tokens"] * self.dtype.itemsize)
+        self.digest = hashlib.file_digest(self.file, "sha256")
+        return self
+
+    def write(self, ids) -> None:
+        """Append token ids."""
+        part = np.asarray(ids, self.dtype).tobytes()
+        self.file.write(part)
+        self.digest.update(part)
+        self.counts["tokens"] += len(ids)
+        self.unsaved += len(part)
+
+    def save(self) -> None:
+        """Remember, every SAVE_BYTES, how far the work has come."""
+        if self.about["source"] is not None and self.unsaved >= SAVE_BYTES:
+            self._sync()
+            write_json(self.saved, {**self.about, **self.counts})
+            self.unsaved = 0
+
+    def _sync(self):
+        self.file.flush()
+        os.fsync(self.file.fileno())
+
+    def __exit__(self, *error):
+        self._sync()
+        self.file.close()
+
+    def finish(self) -> "Tokens":
+        """Make it a token file. Raises ValueError when it is empty."""
+        if not self.counts["documents"]:
+            self.partial.unlink()
+            raise ValueError(f"no text to pack into {self.path.name}: the "
+                             "corpus is too small, add documents")
+        self.header.unlink(missing_ok=True)  # of an older file
+        os.replace(self.partial, self.path)
+        write_json(self.header, {
+            **self.about, "sha256": self.digest.hexdigest(), **self.counts})
+        self.saved.unlink(missing_ok=True)
+        return Tokens(self.path)
+
+
+def _pieces(texts: Iterable[str]) -> Iterator[tuple[str, bool]]:
+    """Documents in pieces of about PIECE characters, each with whether it
+    is its document's last."""
     for text in texts:
-        group.append(text)
-        size += len(text)
-        if size >= ENCODE_BYTES:
-            yield group
-            group, size = [], 0
-    if group:
-        yield group
+        before = None
+        for piece in cut(text, PIECE):
+            if before is not None:
+                yield before, False
+            before = piece
+        yield before, True
+
+
+def _first_bytes(pieces, limit: int) -> Iterator[tuple[str, bool]]:
+    for text, whole in pieces:
+        yield text, whole
+        limit -= len(text)
+        if limit <= 0:
+            return
+
+
+def _read_json(path: Path, names) -> dict:
+    """These fields of a JSON file; nothing when one cannot be read."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        return {name: value[name] for name in names}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def write_json(path, value) -> None:

@@ -121,7 +121,7 @@ class MLP(nn.Module):
         self.dropout = config.dropout
 
     def forward(self, x):
-        # GPT-2 used the tanh form; the exact one differs by 6.5e-4 in logits
+        # GPT-2 used the tanh form; the exact one would change its logits
         x = F.gelu(self.c_fc(x), approximate="tanh")  # (B, T, 4C)
         return F.dropout(self.c_proj(x), self.dropout, self.training)
 
@@ -222,11 +222,10 @@ class GPT(nn.Module):
 
 
 def linear_cross_entropy(x, weight, targets, chunk=LOSS_CHUNK):
-    """Mean of cross_entropy(x @ weight.T, targets), a chunk at a time.
+    """`chunked_cross_entropy` by the best way at hand; arguments as there.
 
-    x (N, C), weight (V, C), targets (N,) with -100 for "does not count".
-    Uses PyTorch's fused operator where it exists (2.13 and later), else
-    recomputes each chunk's logits in the backward pass.
+    All logits at once where they are few; else on a CPU PyTorch's fused
+    operator, where it exists (2.13 and later); else the chunks.
     """
     if x.size(0) <= chunk:
         return F.cross_entropy(F.linear(x, weight), targets)
@@ -237,7 +236,10 @@ def linear_cross_entropy(x, weight, targets, chunk=LOSS_CHUNK):
 
 
 def chunked_cross_entropy(x, weight, targets, chunk=LOSS_CHUNK):
-    """The same mean without PyTorch's operator; shapes as above."""
+    """Mean of cross_entropy(x @ weight.T, targets), `chunk` rows at a time.
+
+    x (N, C), weight (V, C), targets (N,); a target of -100 does not count.
+    """
     def total(x, targets):
         logits = F.linear(x, weight).float() if x.dtype != torch.float64 \
             else F.linear(x, weight)

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from tqdm import tqdm
 
 from course_lib import checkpoint, data, device
 from course_lib.corpus import Corpus
@@ -164,7 +165,8 @@ def prepare(folder, preset: Preset, corpus: Corpus,
 def _prepare(folder: Path, preset: Preset, corpus: Corpus, report) -> Run:
     wanted = dict(preset=preset.to_dict(),
                   corpus=dict(name=corpus.name,
-                              fingerprint=corpus.fingerprint))
+                              fingerprint=corpus.fingerprint,
+                              revision=corpus.revision))
     if (folder / "run.json").is_file():
         run = open_run(folder)
         if (run.record["preset"] != wanted["preset"] or corpus.fingerprint
@@ -173,20 +175,20 @@ def _prepare(folder: Path, preset: Preset, corpus: Corpus, report) -> Run:
                                   "folder with --out")
         report(f"{folder} is already prepared")
         return run
-    (folder / UNFINISHED).touch()  # its name goes when run.json is written
     rule = data.choose_split(corpus.texts())
 
     def part(validation: bool):
         return data.side(corpus.texts(), rule, validation)
 
-    report(f"training a tokenizer of {preset.model.vocab_size:,} entries")
-    tokenizer = train_tokenizer(first_bytes(part(False), TOKENIZER_BYTES),
-                                preset.model.vocab_size)
-    tokenizer.save(folder / "tokenizer.json")
+    tokenizer = _tokenizer(folder, preset.model.vocab_size, wanted,
+                           lambda: part(False), report)
     files = {}
     for name, validation in (("val", True), ("train", False)):
-        tokens = data.pack(part(validation), tokenizer,
-                           folder / f"{name}.bin")
+        with tqdm(desc=f"{name}.bin", unit="B", unit_scale=True,
+                  delay=2) as bar:
+            tokens = data.pack(part(validation), tokenizer,
+                               folder / f"{name}.bin", bar.update,
+                               f"{corpus.fingerprint} {rule} {name}")
         tokens.windows(preset.model.context_length)
         report(f"{name}.bin: {tokens.tokens:,} tokens of {tokens.bytes:,} "
                f"bytes in {tokens.documents:,} documents")
@@ -201,6 +203,25 @@ def _prepare(folder: Path, preset: Preset, corpus: Corpus, report) -> Run:
         **wanted, split=rule, files=files, tokenizer_bytes=TOKENIZER_BYTES,
         prepared=device.provenance(device.choose_device())))
     return open_run(folder)
+
+
+def _tokenizer(folder: Path, vocab_size: int, wanted: dict, texts,
+               report) -> Tokenizer:
+    """The folder's tokenizer, trained unless an interrupted `prepare` of
+    the same run has left it."""
+    path, mark = folder / "tokenizer.json", folder / UNFINISHED
+    if path.is_file() and mark.is_file() \
+            and mark.read_text(encoding="utf-8") == json.dumps(wanted):
+        with contextlib.suppress(ValueError):  # damaged: train it again
+            return load_tokenizer(path)
+    path.unlink(missing_ok=True)
+    # the mark's name goes when run.json is written in its place
+    mark.write_text(json.dumps(wanted), encoding="utf-8")
+    report(f"training a tokenizer of {vocab_size:,} entries")
+    tokenizer = train_tokenizer(first_bytes(texts(), TOKENIZER_BYTES),
+                                vocab_size)
+    tokenizer.save(path)
+    return tokenizer
 
 
 LOCK, UNFINISHED = "run.lock", "run.json.partial"

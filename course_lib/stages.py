@@ -22,7 +22,7 @@ from course_lib.tokenizer import Tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
 DECIDE = ("stories", "stories_plots", "stories_words", "grammar", "corpus",
-          "tokenizer", "data", "model", "train", "evaluate")
+          "hub_corpus", "tokenizer", "data", "model", "train", "evaluate")
 
 
 def home() -> Path:

@@ -12,7 +12,7 @@
 # The {doc}`primer <00_primer>` predicted the next {term}`token` from the last
 # one, by looking it up in a table. A story needs a longer memory than that.
 # This chapter builds the function that replaces the table, GPT-2's
-# {cite}`radford2019`, one block at a time. Each block enters because without
+# {cite}`radford2019`, one part at a time. Each part enters because without
 # it something goes wrong, and you will see it go wrong first.
 
 # %%
@@ -60,13 +60,17 @@ print("V =", small.model.vocab_size, " T =", small.model.context_length,
 # %% [markdown]
 # :::{admonition} Predict
 # :class: hint
-# The cell below feeds one row with the prompt "life is about". The last line
-# above tells you V. What shape will the answer have, and how many different
-# texts is the model being asked to continue?
+# The next cell turns the prompt "life is about" into token ids, the one after it
+# feeds them to the model. A row may be shorter than the context. The line above
+# tells you V: what shape will the logits have, and how many different texts is
+# the model being asked to continue?
 # :::
 
 # %%
 ids = torch.tensor([tokenizer.encode("life is about")])
+print(ids)
+
+# %%
 logits = model(ids)
 print(tuple(ids.shape), "->", tuple(logits.shape))
 
@@ -133,6 +137,8 @@ assert model.transformer.wte.weight.shape == (
 # \operatorname{softmax}\!\Big(\frac{Q K^\top}{\sqrt{d}} + M\Big)\, V
 # $$ (eq-attention)
 #
+# The rows of $Q$, $K$ and $V$ are the queries, keys and values. (This $V$ is not
+# the vocabulary, but the name is too old to change.)
 # Here $d$ is the length of a query, and the mask $M$ is 0 where the key stands
 # at or before the query and $-\infty$ where it stands after: the
 # {term}`softmax` turns $-\infty$ into a weight of zero. A model that predicts
@@ -183,8 +189,8 @@ torch.testing.assert_close(output, F.scaled_dot_product_attention(
 #
 # ### Why divide by the square root?
 #
-# Queries and keys in the real model have as many channels as a head is wide,
-# and a sum of $d$ random products grows with $d$.
+# Queries and keys here had two channels. Real ones have dozens, and a sum of $d$
+# random products grows with $d$.
 #
 # :::{admonition} Predict
 # :class: hint
@@ -202,17 +208,18 @@ for d in (4, 64, 1024):
     print(f"{d:5} {scores.std():12.1f} {raw:17.2f} {divided:12.2f}")
 
 # %% [markdown]
-# The match grows like $\sqrt d$, and without the division a wide head puts
+# The match grows like $\sqrt d$, and without the division a long query puts
 # nearly everything on one key before it has learned which. The other keys get
 # next to no weight, hence next to no gradient, and cannot make themselves
 # heard. Divided by $\sqrt d$, the favourite's share is the same at any width.
 #
 # ## Does the order matter?
 #
-# Look at equation {eq}`eq-attention` again and find the place where it says
-# which key came first. Below, the first three of four tokens change places.
-# What happens to what the fourth hears? (`ln_1` brings the numbers to size one;
-# its turn comes later.)
+# Look at equation {eq}`eq-attention` again. The mask says which keys stand
+# behind a query. What says in which order they stand? Below, the first three of
+# four tokens change places. What happens to what the fourth hears? (`h[0]` is
+# the model's first layer. Its `ln_1` brings the numbers to size one, and has its
+# turn later.)
 
 # %%
 block = model.transformer.h[0]
@@ -227,9 +234,11 @@ change = last(row, 0) - last(shuffled, 0)
 print(f"largest change without positions {change.abs().max():.0e}")
 
 # %% [markdown]
-# Nothing, up to the rounding of a sum taken in another order. To attention a
-# text is a bag of words: "dog bites man" is "man bites dog". So a second
-# table gives every position a vector too, and the two are added:
+# Nothing, up to the rounding of a sum taken in another order. What stands before
+# a token is, to a layer of attention, a bag of words: at the full stop, "dog
+# bites man." and "man bites dog." sound alike. (Deeper layers can glean a little
+# from the mask, because earlier positions see less.) So a second table gives
+# every position a vector too, and the two are added:
 #
 # $$ x_t = E_{i_t} + P_t $$ (eq-embed)
 #
@@ -409,8 +418,8 @@ for gain in (0.5, 0.9, 1.0, 1.1, 2.0):
 # %% [markdown]
 # Ten per cent is survivable and a factor of two is not, and no one can promise
 # that training keeps every matrix within ten per cent. {term}`Layer norm
-# <layer norm>` {cite}`ba2016` takes the choice away: before each block, shift
-# the C channels of a position to mean zero, scale them to variance one, and
+# <layer norm>` {cite}`ba2016` takes the choice away: before each attention and
+# each MLP, shift the C channels of a position to mean zero, scale them to variance one, and
 # let two learned vectors, $g$ and $b$, set scale and shift afterwards:
 #
 # $$
@@ -449,7 +458,7 @@ assert 10 < stack(1.0, norm) < 24
 #
 # ## Why add, and not replace?
 #
-# Now attention, MLP and norm can be stacked. Do it the obvious way, each block
+# Now attention, MLP and norm can be stacked. Do it the obvious way, each part
 # replacing what it was given, and something subtle breaks. Attention in a
 # newborn model is close to a plain mean over the past, and means of means grow
 # alike. The alternative is to *add* what a block computes to what it was
@@ -457,7 +466,8 @@ assert 10 < stack(1.0, norm) < 24
 #
 # :::{admonition} Predict
 # :class: hint
-# A row of 32 different tokens goes through 16 blocks. After each we compare
+# A row of 32 different tokens goes through 16 *blocks*, each an attention and an
+# MLP. After each we compare
 # the vectors at different positions by the cosine of the angle between them: 0
 # for unrelated, 1 for the same direction. Where do the two ways end?
 # :::
@@ -528,9 +538,11 @@ print("logits       ", scores)
 print("probabilities", scores.softmax(-1))
 
 # %% [markdown]
-# One, two, six. The head is *tied* to the token embedding: one table, read by
-# rows on the way in and by columns on the way out. Without the tie the full
-# model would carry a second table:
+# One, two, six. This last map is called the head too, the *output head*; it has
+# nothing to do with the heads of attention. It is *tied* to the token embedding:
+# one table, where on the way in a token picks its row, and on the way out the
+# vector is compared with every row. Without the tie the full model would carry
+# a second table:
 
 # %%
 print(f"{full.vocab_size * full.n_embd:,} more parameters")
@@ -771,8 +783,9 @@ print(f"no preference {even:5.2f} {even:8.2f} {even:8.2f}")
 # ## Where do the parameters sit?
 #
 # Count by hand once. Per layer, attention has $3C^2$ weights for queries, keys
-# and values and $C^2$ for the way back; the MLP has $4C^2$ each way. With
-# biases and norms, and the two tables in front:
+# and values and $C^2$ for the way back; the MLP has $4C^2$ each way. Their
+# biases add $3C + C + 4C + C$ and two norms $2C$ each, $13C$ in all. The last
+# norm has $2C$, and two tables stand in front:
 #
 # $$
 # N = VC + TC + L\,(12 C^2 + 13 C) + 2C
@@ -864,22 +877,26 @@ assert 6 * N < exact
 # to nothing. The token table it counts rightly, if by luck: as an embedding it
 # is only looked up, but as the head it is a full matrix product, and nearly
 # half of all the work. The paper that made the rule known left the embeddings
-# out of N {cite}`kaplan2020`; its models were larger. Here that would miss more
-# than half. Chapter 2 spends these FLOPs.
+# out of N {cite}`kaplan2020`, because its curves came out cleaner that way. For
+# a large model the difference is small. Here it would miss more than half.
+# Chapter 2 spends these FLOPs.
 
 # %% [markdown]
 # ## What if the shape were another?
 #
-# Now play. The figure below opens at the full preset and recomputes both
-# counts as you move a slider. Memory is for float32: 16 bytes a parameter while
-# training, four each for the weight, its gradient and the two averages that the
-# optimizer keeps of it. Activations come on top.
+# Now play. {numref}`fig-shape` opens at the full preset and recomputes both
+# counts as you change its shape. Channels are heads times channels a head, so
+# another head here is a wider model, not a finer cut. Memory is for numbers of
+# four bytes: a parameter in training takes 16, four each for the weight, its
+# gradient and two running averages of the gradient (chapter 4 says why). What
+# each layer computes and has to keep for the backward pass comes on top. A
+# saved model, a {term}`checkpoint`, leaves out the gradients.
 #
 # :::{admonition} Predict
 # :class: hint
-# Before you touch anything: which single slider makes the head's share of the
-# FLOPs fall fastest? And when the context grows eightfold, which of the two
-# pictures changes, and which hardly does?
+# Leave the vocabulary alone. Which makes the head's share of the FLOPs fall
+# further, twice the layers or twice the heads? And when the context grows
+# eightfold, which of the two pictures changes, and which hardly does?
 # :::
 
 # %% mystnb={"figure": {"caption": "Parameters and training FLOPs by part, for a shape of your choice.", "name": "fig-shape"}}
@@ -890,15 +907,37 @@ show_chart(shape_chart(full), "Bars of a GPT's parameters and of its "
            "channels a head, vocabulary and context.")
 
 # %% [markdown]
-# Width is the answer to the first: the head grows with C, the blocks with
-# $C^2$. The context adds rows to a small table, so the parameters hardly move,
-# but each token then looks back at more keys, and the scores become the bulk of
-# what attention costs.
+# The same without a mouse:
+
+# %%
+from dataclasses import replace
+
+def shares(**change):
+    flop = flops_by_part(replace(full, **change))
+    total = sum(flop.values())
+    attention = flop["attention projections"] + flop["attention scores"]
+    return (f"head {flop['head'] / total:.0%}, "
+            f"attention {attention / total:.0%}")
+
+# %%
+print("full preset      ", shares())
+print("twice the layers ", shares(n_layer=2 * full.n_layer))
+print("twice the heads  ", shares(n_embd=2 * full.n_embd,
+                                  n_head=2 * full.n_head))
+print("8 times the T    ", shares(context_length=8 * T))
+
+# %% [markdown]
+# Depth and width are nearly even. Twice the layers double the blocks and leave
+# the head alone; twice the channels double the head, and the blocks' weights
+# become four times as many. The context adds rows to a small table, so the
+# parameters hardly move, but each token looks back at more keys, and the scores
+# become most of what attention costs.
 #
 # ## What must the loss remember?
 #
-# The head makes V numbers for each position, and the loss needs them twice:
-# going forward, for the cross-entropy, and going backward, for its gradient.
+# The output head makes V numbers for each position, and the loss needs them
+# twice: going forward, for the cross-entropy, and going backward, for its
+# gradient.
 #
 # :::{admonition} Predict
 # :class: hint
@@ -911,11 +950,13 @@ step = load_preset("full").batch_tokens
 print(f"{step * full.vocab_size * 4 / 1e9:.0f} GB")
 
 # %% [markdown]
-# More than most GPUs have, for numbers that no one will look at. The mean over
+# Training takes such a step in parts (chapter 4), but each part of 32,768
+# tokens still makes 6.6 GB, for numbers that no one will look at. The mean over
 # positions is a sum, and a sum can be taken in pieces: make the logits of some
 # positions, add up their loss, throw the logits away, and make them again when
-# the gradient asks. PyTorch calls this trade of time for memory
-# *checkpointing*.
+# the gradient asks. PyTorch calls this *checkpointing*, which has nothing to do
+# with the file of that name. `model.loss` picks one of several ways to do it.
+# In plain PyTorch it is:
 
 # %%
 from course_lib.model import chunked_cross_entropy
@@ -924,7 +965,8 @@ show_source(chunked_cross_entropy)
 # %% [markdown]
 # It must give the same loss and the same gradients, and it should keep less.
 # PyTorch can be asked what it stores for the backward pass. Here are 2,048
-# positions of random numbers against the vocabulary of the small preset.
+# positions of random numbers against the vocabulary of the small model. How
+# many megabytes are their logits?
 
 # %%
 def bytes_kept(loss, *inputs):
@@ -950,17 +992,23 @@ for way in (at_once, chunked_cross_entropy):
     grads.append(torch.autograd.grad(loss, (x, model.head)))
     print(f"{way.__name__:22} loss {loss:.5f}, "
           f"keeps {kept / 1e6:6.2f} MB")
+print(f"logits {2048 * small.model.vocab_size * 4 / 1e6:.2f} MB, "
+      f"x {x.numel() * 4 / 1e6:.2f} MB; the gradients differ by",
+      f"{max((a - b).abs().max() for a, b in zip(*grads)):.0e}")
 
 # %% tags=["remove-cell"]
 for one, other in zip(*grads, strict=True):
     torch.testing.assert_close(one, other)
 
 # %% [markdown]
-# At the head of the full model the difference decides what fits. This was
-# recorded with 8,192 tokens: seconds for the loss and its gradients, and how
-# far memory rose. *Fused* is PyTorch's own operator (version 2.13 and later),
-# which computes the gradients on the way forward, while a chunk's logits are at
-# hand, and so need not make them twice. `model.loss` takes it where it exists.
+# The first way keeps an array of the logits' size, and both keep x. Now the head
+# of the full model, recorded on a CPU with 8,192 tokens: seconds for the loss
+# and its gradients, with the fastest and the slowest round, and how far memory
+# rose. *Fused* is PyTorch's own operator (version 2.13 and later), which
+# computes the gradients on the way forward, while a chunk's logits are at hand,
+# and so need not make them twice. `model.loss` takes it on a CPU where it
+# exists, and the chunks elsewhere; up to 1,024 tokens it makes all logits at
+# once.
 
 # %%
 from course_lib.show import load_result
@@ -970,20 +1018,30 @@ where = recorded["provenance"]
 print(f"{recorded['tokens']:,} tokens, V = {recorded['vocab_size']:,}, "
       f"{where['threads']} threads of {where['device']}")
 for result in recorded["rows"]:
-    print(f"{result['way']:20} {result['seconds']:5.1f} s "
-          f"{result['peak_bytes'] / 1e9:6.2f} GB")
+    print(f"{result['way']:18} {result['seconds']:5.1f} s "
+          f"({result['fastest']:.1f} to {result['slowest']:.1f}) "
+          f"{result['peak_bytes'] / 1e9:5.2f} GB")
+logits = recorded["tokens"] * recorded["vocab_size"] * 4
+print(f"the logits alone: {logits / 1e9:.2f} GB")
 
 # %% tags=["remove-cell"]
 at_once_, fused, chunked = (r["peak_bytes"] for r in recorded["rows"])
 assert max(fused, chunked) < at_once_ / 5
+assert 2.5 < at_once_ / logits < 3.5
+assert recorded["rows"][2]["fastest"] < recorded["rows"][0]["slowest"]
 
 # %% [markdown]
+# All at once takes three times the logits: they themselves, the logarithms of
+# their probabilities and a gradient of the same size are alive at the worst
+# moment. And the chunks, which make every logit twice, were no slower: memory
+# that is touched for the first time costs time too.
+#
 # ## Is it GPT-2?
 #
 # It claims to be, to the last digit, and there is a referee: the
 # implementation in Hugging Face's `transformers`. Give both the same random
 # weights and the same tokens. No download is needed; to make a mistake show,
-# every matrix is three times as large as usual.
+# every parameter is three times its usual size.
 
 # %%
 from transformers import GPT2Config, GPT2LMHeadModel
@@ -1023,7 +1081,7 @@ print(f"largest difference with the wrong GELU {off:.0e}")
 assert off > 1e-5
 
 # %% [markdown]
-# It does not shrink with more bits. The check can tell; so `from_hf` can be
+# Both models still compute in 64 bits, so this is no rounding. The check can tell; so `from_hf` can be
 # trusted with any published GPT-2. The names are the same already, and all
 # that is left to do is transpose four matrices a layer, which OpenAI stored
 # the other way round.

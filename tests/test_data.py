@@ -1,6 +1,8 @@
 """Documents become a token file without a gap, and batches come out of it."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -25,8 +27,9 @@ class Wide:
 
     vocab_size, eot, fingerprint = 70_000, 69_999, "wide"
 
-    def encode_batch(self, texts):
-        return [[65_536 + ord(c) for c in text] for text in texts]
+    def fastest(self, sample):
+        return lambda texts: [[65_536 + ord(c) for c in text]
+                              for text in texts]
 
 
 # The file.
@@ -87,6 +90,90 @@ def test_an_interrupted_packing_is_not_taken_for_whole(tmp_path):
     with pytest.raises(FileNotFoundError, match="course prepare"):
         data.Tokens(tmp_path / "t.bin")
     data.pack(TEXTS, TOKENIZER, tmp_path / "t.bin").verify()
+
+
+def test_a_long_document_is_packed_in_pieces(packed, tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "PIECE", 20)
+    monkeypatch.setattr(data, "ENCODE_BYTES", 100)
+    again = data.pack(iter(TEXTS), TOKENIZER, tmp_path / "t.bin")
+    assert again.header == packed.header
+
+
+def broken_off(after):
+    """The documents, until an interruption after so many."""
+    yield from TEXTS[:after]
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("after", [1, 37, 79])
+def test_packing_goes_on_where_it_was_interrupted(packed, tmp_path,
+                                                  monkeypatch, after):
+    monkeypatch.setattr(data, "ENCODE_BYTES", 1500)
+    monkeypatch.setattr(data, "SAVE_BYTES", 3000)
+    path, encoded = tmp_path / "t.bin", []
+    with pytest.raises(KeyboardInterrupt):
+        data.pack(broken_off(after), TOKENIZER, path, source="mine")
+    with path.with_suffix(".partial").open("ab") as file:
+        file.write(b"cut off in the middle of")
+    again = data.pack(TEXTS, TOKENIZER, path, encoded.append, "mine")
+    assert {**again.header, "source": None} == packed.header
+    again.verify()
+    # the last point saved is 3,000 bytes of tokens and a group back
+    redone = sum(map(len, TEXTS[:after])) - (packed.bytes - sum(encoded))
+    assert redone < 3000 * 4 / 2 + 2 * 1500 + max(map(len, TEXTS))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["t.bin", "t.json"]
+
+
+@pytest.mark.parametrize("change", ["source", "tokenizer", "short", "saved"])
+def test_packing_starts_anew_when_what_is_left_does_not_fit(
+        packed, tmp_path, monkeypatch, change):
+    monkeypatch.setattr(data, "ENCODE_BYTES", 1500)
+    monkeypatch.setattr(data, "SAVE_BYTES", 3000)
+    path, encoded = tmp_path / "t.bin", []
+    other = train_tokenizer(TEXTS[:40], 400)
+    with pytest.raises(KeyboardInterrupt):
+        data.pack(broken_off(70), other if change == "tokenizer"
+                  else TOKENIZER, path, source="mine")
+    if change == "short":
+        path.with_suffix(".partial").write_bytes(b"12")
+    if change == "saved":
+        path.with_suffix(".saved").write_text('{"tokens": ')
+    again = data.pack(TEXTS, TOKENIZER, path, encoded.append,
+                      "yours" if change == "source" else "mine")
+    assert {**again.header, "source": None} == packed.header
+    assert sum(encoded) == packed.bytes
+
+
+def test_a_whole_file_of_the_same_source_is_kept(packed, tmp_path):
+    path = tmp_path / "t.bin"
+    first = data.pack(TEXTS, TOKENIZER, path, source="mine")
+    assert data.pack(broken_off(0), TOKENIZER, path,
+                     source="mine").header == first.header
+    with pytest.raises(KeyboardInterrupt):
+        data.pack(broken_off(0), TOKENIZER, path, source="yours")
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_a_document(tmp_path):
+    """40 MB in one line take no more than the text and a group's ids."""
+    code = f"""
+import resource
+from course_lib import data
+from course_lib.tokenizer import train_tokenizer
+text = "one long line of words, " * {40_000_000 // 24}
+tokenizer = train_tokenizer([text[:10_000]], 265)
+data.pack([text[:2_000_000]], tokenizer, {str(tmp_path / "a.bin")!r})
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+tokens = data.pack([text], tokenizer, {str(tmp_path / "b.bin")!r})
+print(tokens.bytes, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+      - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], text=True,
+                          capture_output=True, check=True)
+    size, grown = map(int, done.stdout.split())
+    assert size == 24 * (40_000_000 // 24)
+    unit = 1 if sys.platform == "darwin" else 1024
+    assert grown * unit < 200e6  # its ids as Python lists: over 500 MB
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The tokenizer: lossless, deterministic, and clear about what it refuses."""
 
 import json
+import random
 from collections import Counter
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from course_lib.stories import stories
-from course_lib.tokenizer import EOT, load_tokenizer, train_tokenizer
+from course_lib.tokenizer import EOT, cut, load_tokenizer, train_tokenizer
 
 TEXTS = list(stories(60))
 TOKENIZER = train_tokenizer(TEXTS, 400)
@@ -81,6 +82,68 @@ def test_a_lone_surrogate_is_refused(text):
         TOKENIZER.encode(text)
     with pytest.raises(ValueError, match="lone surrogate"):
         TOKENIZER.encode_batch(["fine", text])
+
+
+FAST = TOKENIZER.fastest(TEXTS)
+SIGNS = st.text(st.sampled_from("ab \n\t'st1!\u00e9\u3042\x1c\x85\u00a0"))
+
+
+def test_tiktoken_is_taken_where_it_agrees():
+    assert FAST != TOKENIZER.encode_batch
+    with pytest.raises(ValueError, match="lone surrogate"):
+        FAST(["fine", "\ud800"])
+
+
+@given(st.lists(st.text() | SIGNS))
+def test_tiktoken_gives_the_library_s_ids(texts):
+    assert FAST(texts) == TOKENIZER.encode_batch(texts)
+
+
+@pytest.mark.slow
+def test_tiktoken_cuts_words_where_the_library_does():
+    """Every character of the planes that have letters, around words."""
+    texts = [f"a{chr(c)}1 {chr(c)}b.{chr(c)}" for c in range(0x40000)
+             if not 0xD800 <= c < 0xE000]
+    assert FAST(texts) == TOKENIZER.encode_batch(texts)
+
+
+@pytest.mark.parametrize("letters", ["a", "ab", "abc"])
+@pytest.mark.parametrize("seed", range(5))
+def test_tiktoken_agrees_where_merges_overlap(letters, seed):
+    """Few letters and long words: the hardest case for the order."""
+    draw = random.Random(seed)
+
+    def words(count):
+        return ["".join(draw.choices(letters, k=draw.randint(1, 60)))
+                for _ in range(count)]
+
+    tokenizer = train_tokenizer(words(50), 262)
+    tests = words(200)
+    fast = tokenizer.fastest(tests)
+    assert fast != tokenizer.encode_batch
+    assert fast(tests) == tokenizer.encode_batch(tests)
+
+
+def test_the_library_encodes_where_tiktoken_would_differ(saved):
+    state = json.loads(saved.read_text())
+    state["pre_tokenizer"]["add_prefix_space"] = True
+    saved.write_text(json.dumps(state))
+    other = load_tokenizer(saved)
+    assert other.fastest(TEXTS) == other.encode_batch
+
+
+@given(SIGNS, st.integers(1, 9))
+def test_pieces_have_the_ids_of_the_whole(text, size):
+    pieces = list(cut(text, size))
+    assert "".join(pieces) == text
+    assert sum(TOKENIZER.encode_batch(pieces), []) == TOKENIZER.encode(text)
+
+
+def test_a_word_without_end_is_learned_from_and_encoded():
+    text = "".join(random.Random(0).choices("abcdef", k=300_000))
+    tokenizer = train_tokenizer([text], 300)
+    [ids] = tokenizer.fastest(["a"])([text])
+    assert tokenizer.decode(ids) == text
 
 
 def test_the_same_texts_give_the_same_file(tmp_path):
