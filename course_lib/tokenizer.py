@@ -135,9 +135,10 @@ def _check(texts: list[str]) -> None:
 
 
 def cut(text: str, size: int) -> Iterator[str]:
-    """A text in pieces of `size` (1 or more) characters or a few more, cut
-    before a space or newline that follows a letter or sign. No word of GPT-2's goes
-    across such a place, so the pieces' ids are the text's.
+    """A text in pieces of `size` (1 or more) characters or a few more.
+
+    It is cut before a space or newline that follows a letter or sign. None
+    of GPT-2's words goes across such a place, so no id changes.
     """
     start = 0
     places = re.compile(r"(?<=\S)[ \n]")
