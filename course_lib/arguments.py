@@ -75,11 +75,18 @@ def parser(doctor, plan, prepare, train, evaluate, sample, export):
     for name, (flag, text) in (SHAPE | TRAINING).items():
         add(flag, dest=name, help=f"{text}; the preset's without",
             type=float if name == "learning_rate" else number)
+    add("--schedule", choices=["cosine", "wsd", "constant"], help="of the "
+        "learning rate after its warm-up; the preset's without")
     add = verb(train)
     add("--resume", action="store_true", help="go on from the newest "
         "checkpoint, or start where there is none")
-    add("--micro-rows", type=int, help="rows in one forward pass, when "
-        "memory is short")
+    add("--micro-rows", type=int, help="rows in one forward pass; found by "
+        "trying without, and stored in the run")
+    add("--precision", choices=["bfloat16", "float16", "float32"],
+        help="the number format of matrix products; what the device does "
+        "best without")
+    add("--tensorboard", action="store_true", help="also write the logs for "
+        "TensorBoard, under RUN/tensorboard")
     add = verb(evaluate)
     add("--text", nargs="+", help="files or folders instead of the run's "
         "validation text")

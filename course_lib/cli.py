@@ -139,7 +139,7 @@ def prepare(options) -> None:
         preset = for_prose(preset, sum(map(len, texts)))
     model = {name: getattr(options, name) for name in SHAPE
              if getattr(options, name) is not None}
-    run = {name: getattr(options, name) for name in TRAINING
+    run = {name: getattr(options, name) for name in (*TRAINING, "schedule")
            if getattr(options, name) is not None}
     preset = replace(preset, model=replace(preset.model, **model), **run)
     run = prepare(options.out, preset, corpus, print)
@@ -156,7 +156,11 @@ def train(options) -> None:
     if run.finished:
         print(f"{run.folder} is trained: course sample {run.folder}")
         return None
-    result = run.train(micro_rows=options.micro_rows)
+    result = run.train(
+        micro_rows=options.micro_rows, number_format=options.precision,
+        tensorboard=options.tensorboard)
+    if os.environ.get("RANK", "0") != "0":
+        return None
     if result.step < run.preset.steps:
         print(f"stopped and saved at step {result.step:,} of "
               f"{run.preset.steps:,}: course train {run.folder} --resume")

@@ -4,6 +4,7 @@ import contextlib
 import datetime
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -12,30 +13,59 @@ from pathlib import Path
 
 import torch
 
+PRECISIONS = ("bfloat16", "float16", "float32")
+
 
 def choose_device() -> str:
-    """cuda where there is one, then Apple's mps, else cpu."""
+    """cuda where there is one, then Apple's mps, else cpu. Raises
+    ValueError for a GPU that this build of torch has no kernels for."""
     if torch.cuda.is_available():
+        capability = torch.cuda.get_device_capability()
+        if not has_kernels(capability, torch.cuda.get_arch_list()):
+            major, minor = capability
+            raise ValueError(
+                f"torch {torch.__version__} has no kernels for the "
+                f"{torch.cuda.get_device_name()} (sm_{major}{minor}): "
+                "install a build for CUDA 12.6, which still has those of "
+                "older GPUs, or set CUDA_VISIBLE_DEVICES= to use the CPU")
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
+def has_kernels(capability: tuple[int, int], built_for: list[str]) -> bool:
+    """Whether a GPU can run a build of torch for these architectures: code
+    for its own major version (sm_), or for any before it (compute_)."""
+    for kind, number in re.findall(r"(sm|compute)_(\d+)", " ".join(built_for)):
+        version = divmod(int(number), 10)
+        if version <= capability and (kind == "compute"
+                                      or version[0] == capability[0]):
+            return True
+    return False
+
+
 def precision(device: str) -> str:
-    """The number format of training: bfloat16 or float32.
+    """The number format of training: bfloat16 on NVIDIA GPUs from compute
+    capability 8.0, float16 on older ones, else float32.
 
-    bfloat16 needs compute capability 8.0: torch also says yes where it is
-    only emulated, so the capability decides.
+    torch also says that it has bfloat16 where it is only emulated, so the
+    capability decides.
     """
-    if device == "cuda" and torch.cuda.get_device_capability() >= (8, 0):
-        return "bfloat16"
-    return "float32"
+    if device != "cuda":
+        return "float32"
+    return ("bfloat16" if torch.cuda.get_device_capability() >= (8, 0)
+            else "float16")
 
 
-def autocast(device: str):
-    """The context in which the forward pass runs, reusable."""
-    if precision(device) == "bfloat16":
-        return torch.autocast(device, torch.bfloat16)
-    return contextlib.nullcontext()
+def autocast(device: str, number_format: str | None = None):
+    """The context in which the forward pass runs, reusable. Raises
+    ValueError for a number format that is none of PRECISIONS."""
+    number_format = number_format or precision(device)
+    if number_format not in PRECISIONS:
+        raise ValueError(f"precision {number_format!r} is none of "
+                         f"{', '.join(PRECISIONS)}")
+    if number_format == "float32":
+        return contextlib.nullcontext()
+    return torch.autocast(device, getattr(torch, number_format))
 
 
 def device_name(device: str) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from course_lib.data import Tokens, pack
+from course_lib.distributed import World
 from course_lib.model import GPT, IGNORE
 from course_lib.tokenizer import Tokenizer
 
@@ -43,21 +44,24 @@ class Evaluation:
 
 @torch.no_grad()
 def evaluate(model: GPT, data: Tokens, *, max_tokens: int | None = None,
-             precision=None) -> Evaluation:
+             precision=None, world: World = World()) -> Evaluation:  # noqa: B008
     """Loss over a token file, or its first `max_tokens`.
 
     With `max_tokens` the bytes are the header's, in proportion. The model
     is put in evaluation mode and back. `precision` is a context manager
-    such as torch.autocast, float32 without one.
+    such as torch.autocast, float32 without one. Of several processes each
+    reads its share, and all get the result.
     """
     device = model.head.device
     T = model.config.context_length
     count = min(data.tokens - 1, max_tokens or data.tokens)
     rows = max(1, WINDOW_TOKENS // T)
-    total, training = 0.0, model.training
+    total = torch.zeros((), dtype=torch.float64)
+    training = model.training
     model.eval()
     try:
-        for start in range(0, count, rows * T):
+        for start in range(world.rank * rows * T, count,
+                           world.size * rows * T):
             size = min(rows * T, count - start)
             ids = data.ids[start:start + size + 1].astype(np.int64)
             inputs = np.zeros((-(-size // T), T), np.int64)
@@ -66,11 +70,13 @@ def evaluate(model: GPT, data: Tokens, *, max_tokens: int | None = None,
             batch = [torch.from_numpy(part).to(device)
                      for part in (inputs, targets)]
             with precision or torch.autocast("cpu", enabled=False):
-                total += model.loss(*batch).double().item() * size
+                total += model.loss(*batch).double().cpu() * size
     finally:
         model.train(training)
     share = count / (data.tokens - 1)
-    return Evaluation(total / count, count, round(data.bytes * share))
+    if world.size > 1:
+        total = world.mean(total.to(device)) * world.size
+    return Evaluation(total.item() / count, count, round(data.bytes * share))
 
 
 def evaluate_text(model: GPT, tokenizer: Tokenizer,

@@ -18,11 +18,21 @@ class Log:
 
     every = 10  # steps between writes: each one waits for the device
 
-    def __init__(self, folder: Path, step: int):
-        """Go on after `step`, forgetting the lines that come later."""
-        self.waiting = []
+    def __init__(self, folder: Path, step: int, *, writes: bool = True,
+                 scales: bool = False, tensorboard: bool = False):
+        """Go on after `step`, forgetting the lines that come later.
+
+        One process of several `writes`. Where the gradients are scaled,
+        a norm that is no number is a step skipped, not the end.
+        """
+        self.waiting, self.scales, self.board = [], scales, None
+        self.folder, self.writes = folder, writes
         self.path, self.timing = (
             folder / name for name in ("log.jsonl", "timing.jsonl"))
+        if not writes:
+            return
+        if tensorboard:
+            self.board = _board(folder, step)
         for path in (self.path, self.timing):
             # an evaluation comes after its step is saved, so it is redone
             kept = [record for record in read_log(path)
@@ -45,19 +55,42 @@ class Log:
                     for key, value in record.items()}
                    for record in self.waiting]
         for record in records:
+            if self.scales and not math.isfinite(record.get("grad_norm", 0)):
+                record.update(grad_norm=None, skipped=True)
             for key in ("loss", "grad_norm", "val_loss"):
-                if not math.isfinite(record.get(key, 0.0)):
+                if not math.isfinite(record.get(key) or 0.0):
                     raise Diverged(
                         f"{key} is {record[key]} at step {record['step']}: "
-                        "lower the learning rate; the checkpoints before it "
-                        "are unharmed")
+                        "lower the learning rate; " + self._last_good())
         self.waiting = []
-        _append(self.path, records)
+        self._write(self.path, records)
         return records[-1]
 
     def time(self, **record) -> None:
         """A line of timing.jsonl."""
-        _append(self.timing, [record])
+        self._write(self.timing, [record])
+
+    def _write(self, path: Path, records: list[dict]) -> None:
+        if self.writes:
+            _append(path, records)
+        for record in records if self.board else ():
+            for key, value in record.items():
+                if isinstance(value, (int, float)) and key != "step":
+                    self.board.add_scalar(key, value, record["step"])
+
+    def _last_good(self) -> str:
+        found = sorted((self.folder / "checkpoints").glob("step-*"))
+        return (f"{found[-1]} is the last good checkpoint" if found
+                else "no checkpoint was saved yet")
+
+
+def _board(folder: Path, step: int):
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise ValueError("TensorBoard is not installed: `pip install "
+                         "tensorboard`, or train without it") from None
+    return SummaryWriter(folder / "tensorboard", purge_step=step)
 
 
 def _append(path: Path, records: list[dict]) -> None:
@@ -68,7 +101,8 @@ def _append(path: Path, records: list[dict]) -> None:
 
 
 def read_log(path) -> list[dict]:
-    """The records of a .jsonl log; a half-written last line is dropped."""
+    """The records of a .jsonl log; lines that are damaged, such as a last
+    one half-written, are left out."""
     records = []
     if Path(path).is_file():
         text = Path(path).read_text(encoding="utf-8", errors="replace")
@@ -77,6 +111,6 @@ def read_log(path) -> list[dict]:
                 record = json.loads(line)
                 record["step"] + 0  # a line cut short may still be JSON
             except (ValueError, KeyError, TypeError):
-                break
+                continue
             records.append(record)
     return records

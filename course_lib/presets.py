@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, replace
 
 from course_lib.model import GPTConfig
 
+SCHEDULES = ("cosine", "wsd", "constant")  # see `train.learning_rate`
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -25,6 +27,7 @@ class Preset:
     weight_decay: float = 0.1
     clip: float = 1.0
     seed: int = 0
+    schedule: str = "cosine"
 
     def __post_init__(self):
         for name in ("tokens", "batch_tokens", "warmup_steps", "seed"):
@@ -48,6 +51,9 @@ class Preset:
         if self.warmup_steps < 0:
             raise ValueError("warmup_steps must be 0 or more, not "
                              f"{self.warmup_steps}")
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule {self.schedule!r} is none of "
+                             f"{', '.join(SCHEDULES)}")
         if not 0 <= self.seed < 2**32:
             raise ValueError("seed must lie between 0 and 2**32 - 1, not "
                              f"{self.seed}")

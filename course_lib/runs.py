@@ -8,6 +8,7 @@
 
 import contextlib
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -82,7 +83,9 @@ class Run:
         Raises BlockingIOError when another process is at it.
         """
         self._empty_model()
-        with locked(self.folder):
+        # of several processes the first holds the lock for all
+        first = os.environ.get("RANK", "0") == "0"
+        with locked(self.folder) if first else contextlib.nullcontext():
             return train(self.folder, self.preset, self.train_tokens,
                          self.val_tokens, **options)
 

@@ -22,7 +22,8 @@ from course_lib.tokenizer import Tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
 DECIDE = ("stories", "stories_plots", "stories_words", "grammar", "corpus",
-          "hub_corpus", "tokenizer", "data", "model", "train", "evaluate")
+          "hub_corpus", "tokenizer", "data", "model", "train",
+          "micro", "evaluate")
 
 
 def home() -> Path:

@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save_file
 from tqdm import tqdm
 
-from course_lib import checkpoint
+from course_lib import checkpoint, micro
 from course_lib.budget import find_gpu, flops_per_token
 from course_lib.data import Tokens
 from course_lib.device import (
@@ -28,6 +28,7 @@ from course_lib.device import (
     matmul_peak,
     synchronize,
 )
+from course_lib.distributed import World, join, share
 from course_lib.evaluate import Evaluation, evaluate
 from course_lib.log import Diverged, Log
 from course_lib.model import GPT
@@ -35,8 +36,8 @@ from course_lib.presets import Preset
 
 SNAPSHOTS = (0.0, 0.01, 0.1, 1.0)  # shares of the run whose weights stay
 EVALUATIONS = 20  # points on the validation curve, besides the first
+DECAY = 0.2  # share of the steps in which `wsd` goes down
 SAVE_SECONDS = 120  # about this long between checkpoints
-MICRO_TOKENS = {"cpu": 8_192, "mps": 8_192, "cuda": 32_768}
 VALIDATION_TOKENS = 32_768  # for the curve; the last point uses them all
 
 
@@ -51,17 +52,24 @@ class Result:
 
 
 def learning_rate(step: int, preset: Preset) -> float:
-    """The rate of a step, counted from 0: linear warm-up, then a cosine
-    down to a tenth of the peak at the last step.
+    """The rate of a step, counted from 0: linear warm-up to the peak, then
+    the preset's schedule. `cosine` falls to a tenth at the last step; `wsd`
+    (warm-up, stable, decay) keeps the peak and falls in a line to nearly
+    nothing over the last fifth of the steps; `constant` keeps it.
 
     Sources: Loshchilov and Hutter 2017; Hoffmann et al. 2022, who show that
-    the cosine must end where the run does.
+    the cosine must end where the run does; Hu et al. 2024 (MiniCPM), wsd.
     """
     peak, warmup = preset.learning_rate, preset.warmup_steps
     if step < warmup:
         return peak * (step + 1) / warmup
-    share = (step - warmup) / max(1, preset.steps - 1 - warmup)
-    return peak * (0.1 + 0.45 * (1 + math.cos(math.pi * min(1, share))))
+    if preset.schedule == "constant":
+        return peak
+    if preset.schedule == "wsd":
+        last = max(1, round(DECAY * preset.steps))
+        return peak * min(1, (preset.steps - step) / last)
+    done = (step - warmup) / max(1, preset.steps - 1 - warmup)
+    return peak * (0.1 + 0.45 * (1 + math.cos(math.pi * min(1, done))))
 
 
 def make_optimizer(model: GPT, preset: Preset) -> torch.optim.AdamW:
@@ -79,44 +87,64 @@ def make_optimizer(model: GPT, preset: Preset) -> torch.optim.AdamW:
 
 
 def train_step(model, optimizer, batch, rate, clip, micro_rows=None,
-               precision=None):
+               precision=None, scaler=None, loss_of=None):
     """One update from (ids, targets), each (rows, T); returns the loss in
     nats and the gradient's norm before clipping, both still tensors.
 
     More than `micro_rows` rows are done in turns, whose gradients add up to
-    those of the whole batch.
+    those of the whole batch. With a norm that is no number nothing is
+    updated: that is decided on the device, which need not be waited for.
+    `scaler` lifts float16's small gradients into its range and lowers them
+    again (Micikevicius et al. 2018); `loss_of` is `distributed.share`'s.
     """
     ids, targets = batch
     micro_rows = micro_rows or len(ids)
     precision = precision or contextlib.nullcontext()
+    scaler = scaler or torch.amp.GradScaler(ids.device.type, enabled=False)
+    loss_of = loss_of or share(model, World())
     loss = torch.zeros((), device=ids.device)
-    for part in zip(ids.split(micro_rows), targets.split(micro_rows)):
+    for start in range(0, len(ids), micro_rows):
+        part = ids[start:start + micro_rows]
         with precision:
-            share = model.loss(*part) * (len(part[0]) / len(ids))
-        share.backward()
-        loss += share.detach()
+            piece = loss_of(part, targets[start:start + micro_rows],
+                            last=start + micro_rows >= len(ids)
+                            ) * (len(part) / len(ids))
+        scaler.scale(piece).backward()
+        loss += piece.detach()
+    scaler.unscale_(optimizer)
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
     for group in optimizer.param_groups:
         group["lr"] = rate
-    optimizer.step()
+    if not scaler.is_enabled():  # the fused AdamW looks at this by itself
+        optimizer.found_inf = (~norm.isfinite()).float()
+        optimizer.grad_scale = None
+    scaler.step(optimizer)
+    scaler.update()
     optimizer.zero_grad(set_to_none=True)
     return loss, norm
 
 
 def train(folder, preset: Preset, data: Tokens, validation: Tokens, *,
           device: str | None = None, micro_rows: int | None = None,
-          stop_at: int | None = None, progress: bool = True) -> Result:
+          number_format: str | None = None, stop_at: int | None = None,
+          tensorboard: bool = False, progress: bool = True) -> Result:
     """Train in a run folder, from its newest checkpoint or from nothing.
 
-    `stop_at` ends the call after that step, with a checkpoint to go on
-    from; so do SIGTERM and Ctrl-C. Raises Diverged when the loss is no
-    longer a number, and ValueError when the data or the checkpoints do not
-    fit the preset or are damaged.
+    Under torchrun every process calls it, and the first one writes.
+    `number_format` is bfloat16, float16 or float32, the device's own
+    without. `stop_at` ends the call after that step, with a checkpoint to
+    go on from; so do SIGTERM and Ctrl-C. Raises Diverged when the loss is
+    no longer a number, and ValueError when the data or the checkpoints do
+    not fit the preset or are damaged.
     """
-    if micro_rows is not None and micro_rows < 1:
-        raise ValueError(f"micro_rows must be 1 or more, not {micro_rows}")
     folder, device = Path(folder), device or choose_device()
-    T = preset.model.context_length
+    world, T = join(device), preset.model.context_length
+    if preset.rows % world.size:
+        raise ValueError(f"{preset.rows} rows a step do not divide among "
+                         f"{world.size} processes: change --batch")
+    precision = autocast(device, number_format)
+    float16 = getattr(precision, "fast_dtype", None) == torch.float16
+    scaler = torch.amp.GradScaler(device, enabled=float16)
     data.windows(T)  # refuses a context longer than the data
     for tokens in (data, validation):
         tokens.verify()
@@ -132,28 +160,36 @@ def train(folder, preset: Preset, data: Tokens, validation: Tokens, *,
     if state["fingerprint"] != fingerprint:
         raise ValueError(f"the checkpoints in {folder} were made with other "
                          "data or another configuration: start a new run")
+    if float16 and "scaler" in state:
+        scaler.load_state_dict(state["scaler"])
     step, seconds = state["step"], state["seconds"]
     end = preset.steps if stop_at is None else min(stop_at, preset.steps)
     stop = step >= end
-    micro_rows = micro_rows or max(1, MICRO_TOKENS[device] // T)
+    rows = micro.micro_rows(folder, model, preset, device, precision,
+                            preset.rows // world.size, micro_rows)
+    if world.first:
+        micro.store(folder, rows)
+    loss_of = share(model, world)
     evaluate_every = max(1, preset.steps // EVALUATIONS)
     snapshots = {round(share * preset.steps) for share in SNAPSHOTS}
-    log = Log(folder, step)
-    precision, result = autocast(device), None
-    peak, price = matmul_peak(device), hourly_price(device)
+    log = Log(folder, step, writes=world.first, scales=float16,
+              tensorboard=tensorboard)
+    result = None
+    peak = matmul_peak(device) * world.size
+    price = hourly_price(device) * world.size
     bar = tqdm(total=preset.steps, initial=step, unit="step",
                mininterval=2, desc="training",
                # saying nothing leaves $TQDM_DISABLE in force
-               **({} if progress else {"disable": True}))
+               **({} if progress and world.first else {"disable": True}))
     with bar, stop_signals() as stopping:
         saved = mark = time.monotonic()
         while True:
             last = step == preset.steps
-            if step in snapshots:
+            if step in snapshots and world.first:
                 save_snapshot(folder, step, model)
             if step % evaluate_every == 0 or last:
                 result = evaluate(
-                    model, validation, precision=precision,
+                    model, validation, precision=precision, world=world,
                     max_tokens=None if last else VALIDATION_TOKENS)
                 log.add(step=step, tokens=step * preset.batch_tokens,
                         val_loss=result.loss,
@@ -163,22 +199,36 @@ def train(folder, preset: Preset, data: Tokens, validation: Tokens, *,
             if stop:
                 return Result(model, step, result)
             # the seed of dropout is derived, so no random state is saved
-            torch.manual_seed(preset.seed * 1_000_003 + step)
+            torch.manual_seed((preset.seed * 1_000_003 + step) * world.size
+                              + world.rank)
             batch = [part.to(device, non_blocking=True)
-                     for part in data.batch(step, preset.rows, T,
-                                            preset.seed)]
+                     for part in data.batch(step, preset.rows, T, preset.seed,
+                                            world.rank, world.size)]
             rate = learning_rate(step, preset)
-            loss, norm = train_step(model, optimizer, batch, rate,
-                                    preset.clip, micro_rows, precision)
+            try:
+                loss, norm = train_step(
+                    model, optimizer, batch, rate, preset.clip, rows,
+                    precision, scaler, loss_of)
+            except torch.OutOfMemoryError:
+                if world.size > 1:  # the others are waiting for this one
+                    raise
+                optimizer.zero_grad(set_to_none=True)
+                rows = micro.halve(rows)
+                micro.store(folder, rows)
+                log.add(step=step, micro_rows=rows, note="out of memory: from "
+                        "here on not bit-identical to another run")
+                continue
             step += 1
             # asked once: what ends the loop is also logged and saved
-            stop = step >= end or bool(stopping)
+            stop = step >= end or (world.any(bool(stopping)) if world.size == 1
+                                   or step % log.every == 0 else False)
             bar.update()
-            log.add(step=step, tokens=step * preset.batch_tokens, loss=loss,
-                    learning_rate=rate, grad_norm=norm)
+            log.add(step=step, tokens=step * preset.batch_tokens,
+                    loss=world.mean(loss), learning_rate=rate,
+                    grad_norm=norm)
             if (len(log.waiting) >= log.every or step % evaluate_every == 0
                     or stop):
-                steps = len(log.waiting)
+                steps = sum("loss" in record for record in log.waiting)
                 newest = log.flush()
                 now = time.monotonic()
                 seconds += now - mark
@@ -194,9 +244,12 @@ def train(folder, preset: Preset, data: Tokens, validation: Tokens, *,
                                for p in model.parameters()):
                         raise Diverged(f"a weight is no number after step "
                                        f"{step}: lower the learning rate")
-                    checkpoint.save_checkpoint(
-                        folder / "checkpoints", step, model, optimizer,
-                        dict(seconds=seconds, fingerprint=fingerprint))
+                    if world.first:
+                        checkpoint.save_checkpoint(
+                            folder / "checkpoints", step, model, optimizer,
+                            dict(seconds=seconds, fingerprint=fingerprint,
+                                 **({"scaler": scaler.state_dict()}
+                                    if float16 else {})))
                     saved = mark = time.monotonic()
 
 
@@ -224,8 +277,7 @@ def measure_speed(preset: Preset, device: str, seconds: float = 5) -> float:
     few: one micro-batch each, so that `full` can be measured anywhere."""
     model, optimizer = start(preset, device)
     T = preset.model.context_length
-    limit = MICRO_TOKENS[device] // 8 if device == "cpu" \
-        else MICRO_TOKENS[device]
+    limit = micro.TOKENS[device] // (8 if device == "cpu" else 4)
     rows = max(1, min(preset.rows, limit // T))
     batch = torch.randint(preset.model.vocab_size, (2, rows, T),
                           device=device)

@@ -91,6 +91,19 @@ def test_the_schedule_warms_up_and_ends_at_a_tenth():
     assert rates[middle] == pytest.approx(0.55 * peak, rel=0.05)
 
 
+def test_other_schedules():
+    rates = [learning_rate(step, replace(tiny.PRESET, schedule="wsd"))
+             for step in range(STEPS)]
+    peak, last = tiny.PRESET.learning_rate, round(STEPS / 5)
+    assert rates[4:-last] == [peak] * (STEPS - last - 4)
+    assert rates[-last:] == sorted(rates[-last:])[::-1]
+    assert rates[-1] == pytest.approx(peak / last)
+    steady = replace(tiny.PRESET, schedule="constant")
+    assert {learning_rate(step, steady) for step in range(5, STEPS)} == {peak}
+    with pytest.raises(ValueError, match="schedule 'linear' is none of"):
+        replace(tiny.PRESET, schedule="linear")
+
+
 @pytest.mark.parametrize("steps, warmup", [(1, 0), (1, 5), (2, 1), (3, 9)])
 def test_the_schedule_of_very_short_runs(steps, warmup):
     preset = replace(tiny.PRESET, tokens=64 * steps, warmup_steps=warmup)
@@ -302,10 +315,24 @@ def test_the_log_forgets_what_was_not_saved(tmp_path):
 
 @pytest.mark.parametrize("torn", ['{"step": 7', "7", '"step"', "[]", "\x00",
                                   '{"loss": 1}'])
-def test_a_torn_line_ends_the_log(tmp_path, torn):
+def test_a_torn_line_is_left_out(tmp_path, torn):
     path = tmp_path / "log.jsonl"
     path.write_text('{"step": 1}\n' + torn)
     assert read_log(path) == [{"step": 1}]
+    path.write_text('{"step": 1}\n' + torn + '\n{"step": 2}\n')
+    assert read_log(path) == [{"step": 1}, {"step": 2}]
+
+
+def test_tensorboard_shows_what_the_log_says(run):
+    from tensorboard.backend.event_processing.event_accumulator import (
+        EventAccumulator,
+    )
+    run.train(stop_at=20, tensorboard=True, progress=False)
+    board = EventAccumulator(str(run.folder / "tensorboard")).Reload()
+    losses = {r["step"]: r["loss"] for r in run.log if "loss" in r}
+    shown = {e.step: e.value for e in board.Scalars("loss")}
+    assert shown == pytest.approx(losses, rel=1e-6)
+    assert "tokens_per_second" in board.Tags()["scalars"]
 
 
 def test_the_loss_falls_on_stories(tmp_path):
