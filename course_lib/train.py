@@ -37,7 +37,8 @@ from course_lib.presets import Preset
 SNAPSHOTS = (0.0, 0.01, 0.1, 1.0)  # shares of the run whose weights stay
 EVALUATIONS = 20  # points on the validation curve, besides the first
 DECAY = 0.2  # share of the steps in which `wsd` goes down
-SAVE_SECONDS = 120  # about this long between checkpoints
+SAVE_SECONDS = 120  # at least this long between checkpoints
+SAVE_SHARE = 0.01  # of the time goes into them, at most
 VALIDATION_TOKENS = 32_768  # for the curve; the last point uses them all
 
 
@@ -183,6 +184,7 @@ def train(folder, preset: Preset, data: Tokens, validation: Tokens, *,
                **({} if progress and world.first else {"disable": True}))
     with bar, stop_signals() as stopping:
         saved = mark = time.monotonic()
+        interval = SAVE_SECONDS
         while True:
             last = step == preset.steps
             if step in snapshots and world.first:
@@ -239,7 +241,7 @@ def train(folder, preset: Preset, data: Tokens, validation: Tokens, *,
                          mfu=mfu, dollars=price * seconds / 3600)
                 bar.set_postfix_str(f"loss {newest['loss']:.3f}, "
                                     f"{speed:,.0f} tokens/s")
-                if now - saved > SAVE_SECONDS or stop:
+                if now - saved > interval or stop:
                     if not all(p.isfinite().all()
                                for p in model.parameters()):
                         raise Diverged(f"a weight is no number after step "
@@ -251,6 +253,12 @@ def train(folder, preset: Preset, data: Tokens, validation: Tokens, *,
                                  **({"scaler": scaler.state_dict()}
                                     if float16 else {})))
                     saved = mark = time.monotonic()
+                    interval = save_interval(saved - now)
+
+
+def save_interval(seconds: float) -> float:
+    """Seconds until the next checkpoint, when one takes so many."""
+    return max(SAVE_SECONDS, seconds / SAVE_SHARE)
 
 
 def start(preset: Preset, device: str):
