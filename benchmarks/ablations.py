@@ -51,11 +51,12 @@ CHANGES = {
     "baseline": lambda p: {},
     "no warm-up": lambda p: dict(warmup_steps=0),
     "constant rate": lambda p: dict(schedule="constant"),
+    "late fall": lambda p: dict(schedule="wsd"),
+    "no clipping": lambda p: dict(clip=NEVER),
+    "quarter of the batch": _smaller,
     "3x rate": _faster,
     "3x rate, no warm-up": lambda p: dict(**_faster(p), warmup_steps=0),
     "3x rate, no clipping": lambda p: dict(**_faster(p), clip=NEVER),
-    "no clipping": lambda p: dict(clip=NEVER),
-    "quarter of the batch": _smaller,
 }
 
 
