@@ -236,6 +236,177 @@ clipped = sum(r["grad_norm"] > preset.clip for r in steps)
 print(f"{clipped} of {len(steps)} steps were clipped")
 
 # %% [markdown]
+# ## What is each trick for?
+#
+# Every recipe has these tricks, and few say what each is worth. To find out,
+# leave one out, keep all else, and train again. Here are such runs, recorded:
+# the laptop model on a million tokens of its own stories, with two seeds. A
+# seed draws the first weights and the order of the text, so that with one seed
+# every line reads the same text in the same order. How far apart the two seeds
+# of a line end tells how much of a difference is luck.
+#
+# - *No {term}`warm-up`*: the first step has the full rate, while AdamW's
+#   averages rest on a single batch.
+# - *No clipping*: a gradient ten times as long as usual goes as it is into the
+#   averages, and stays there for some twenty steps.
+# - *Constant rate*: warm-up, and no fall after it.
+#
+# :::{admonition} Predict
+# :class: hint
+# Which of these is missed most? And would any run do *better* without one?
+# :::
+
+# %%
+from course_lib.show import load_result
+
+recorded = load_result("ablations.json")
+lines = {}
+for one in recorded["runs"]:
+    lines.setdefault(one["name"], []).append(one)
+base = lines["baseline"]
+print(f"{base[0]['steps']} steps of {base[0]['batch_tokens']:,} tokens")
+
+# %% mystnb={"figure": {"caption": "Training loss with one trick left out. Thick: the mean of two seeds; thin: each of them. Recorded.", "name": "fig-ablations"}, "image": {"alt": "Loss over a million tokens. Without warm-up or clipping the curve lies on a shelf for a while and stays far above the baseline; with a constant rate it ends below the baseline."}}
+styles = ["-", "--", ":", "-.", (0, (1, 1)), (0, (6, 2))]
+shown = [name for name in lines if not name.startswith("3x")]
+for name, color, style in zip(shown, plots.PALETTE, styles):
+    curves = [plots.curve(one["log"]) for one in lines[name]]
+    for tokens, losses in curves:
+        plt.plot(tokens, losses, color=color, alpha=0.4, linewidth=0.7)
+    mean = [sum(both) / len(both) for both in
+            zip(*(losses for _, losses in curves))]
+    plt.plot(tokens[:len(mean)], mean, color=color, linestyle=style,
+             label=name)
+plt.xlabel("tokens seen")
+plt.ylabel("loss (nats per token)")
+plt.legend();
+
+# %%
+print(f"{'validation loss':21} seed 0  seed 1    mean")
+means = {}
+for name, both in lines.items():
+    ends = [r["validation_loss"] or math.inf for r in both]
+    means[name] = sum(ends) / len(ends)
+    print(f"{name:21}", "".join(f"{end:6.3f}  " for end in ends)
+          + f"{means[name]:6.3f}")
+
+# %% tags=["remove-cell"]
+def ends_of(name):
+    return [one["validation_loss"] for one in lines[name]]
+
+
+def loss_at(one, step):
+    return next(r["loss"] for r in one["log"]
+                if r["tokens"] >= step * one["batch_tokens"])
+
+
+ours = ends_of("baseline")
+luck = max(ours) - min(ours)
+for trick in "no warm-up", "no clipping":
+    assert min(ends_of(trick)) > max(ours) + 5 * luck
+    assert max(ends_of(trick)) - min(ends_of(trick)) > 1
+    assert all(loss_at(one, 40) > 4.8 for one in lines[trick])
+assert abs(means["no warm-up"] - means["no clipping"]) < 0.1
+assert all(loss_at(one, 40) < 4.3 for one in base)
+assert max(ends_of("constant rate")) < min(ours) - 5 * luck
+assert all(one["diverged"] is None for one in recorded["runs"])
+drops = {name: [loss_at(one, 200) - loss_at(one, 244)
+                for one in lines[name]] for name in lines}
+assert min(drops["constant rate"]) > 1.5 * max(drops["baseline"])
+assert all(one["clipped"] < one["steps"] / 7 for one in base)
+
+# %% [markdown]
+# **Warm-up and clipping** are missed badly, and about equally. Without either,
+# the loss lies on a shelf for a while, still near 5 nats or above at step 40,
+# and never makes up for it. How far behind a run ends is luck: the two seeds
+# end more than a nat apart. And clipping does this by acting on fewer than one
+# step in seven of the baseline.
+#
+# **The cosine** is not missed at all. With a constant rate both seeds end far
+# *below* the baseline, by many times what the seeds differ. Look at the end of
+# {numref}`fig-ablations`: the constant runs are still falling, while the
+# baseline has almost levelled out above them. Its steps became small when large
+# ones still paid.
+#
+# Clipping you can leave out yourself, with the smoke model on its own stories:
+# 60 steps with it and 60 without, from the same weights on the same batches.
+# The dashed line is the entropy of single tokens: the best that a model can do
+# on this text if it knows how common each token is and ignores what came
+# before.
+
+# %%
+from dataclasses import replace
+
+smoke = load_preset("smoke")
+short = replace(smoke, tokens=60 * smoke.batch_tokens)
+smoke_tokens, _ = stages.tokens(smoke)
+
+
+def attempt(preset):
+    model, optimizer = start(preset, "cpu")
+    for step in range(preset.steps):
+        batch = smoke_tokens.batch(step, preset.rows, 64, preset.seed)
+        rate = learning_rate(step, preset)
+        loss, norm = train_step(model, optimizer, batch, rate,
+                                preset.clip)
+        yield loss.item(), norm.item()
+
+
+kept = torch.tensor(list(attempt(short)))
+freed = torch.tensor(list(attempt(replace(short, clip=1e9))))
+
+# %% mystnb={"figure": {"caption": "Sixty steps of the smoke model, run here. Dashed: the entropy of single tokens.", "name": "fig-no-clipping"}, "image": {"alt": "Two loss curves fall to a dashed line and stay there for a while. The one with clipping leaves it first and ends lower."}}
+counts = torch.bincount(torch.tensor(smoke_tokens.ids[:].astype(int)))
+alone = torch.special.entr(counts / counts.sum()).sum().item()
+plt.plot(kept[:, 0], label="with clipping")
+plt.plot(freed[:, 0], "--", label="without")
+plt.axhline(alone, color="black", linestyle=":", linewidth=1)
+plt.xlabel("step")
+plt.ylabel("loss (nats per token)")
+plt.legend();
+
+# %%
+for name, two in ("with clipping", kept), ("without", freed):
+    below = int((two[:, 0] < alone - 0.2).nonzero()[0])
+    print(f"{name:14} longest gradient {two[:, 1].max():5.1f}, "
+          f"off the line at step {below}, "
+          f"last ten steps {two[-10:, 0].mean():.2f}")
+
+# %% tags=["remove-cell"]
+first = int((kept[:, 1] > 3).nonzero()[0])
+assert (kept[:first, 0] - freed[:first, 0]).abs().max() < 0.05
+assert freed[:, 1].max() > 10 * freed[:, 1].median()
+assert freed[-10:, 0].mean() > kept[-10:, 0].mean() + 0.1
+
+# %% [markdown]
+# The two runs are one until a gradient comes that is more than ten times as
+# long as usual. AdamW does not let it throw the model far, since it divides by
+# the usual size. But the square of this gradient goes into the estimate of that
+# size and fades by a twentieth a step ($\beta_2 = 0.95$), and until then every
+# step is divided by an estimate that is too large. So the run without clipping
+# goes on in small steps, and leaves the line later.
+#
+# ## How to read a bad loss curve
+#
+# From the symptom to what you should suspect first. Each of these is shown by
+# some run in this chapter.
+#
+# - *The first loss is far from $\ln V$.* Nothing has been learned yet, so it is
+#   the weights the model began with, or the way the loss is counted.
+# - *A shelf near the entropy of single tokens.* Early steps were too large, or
+#   a long gradient has made the next ones too small. Look at the norms in the
+#   log before the shelf, then at warm-up and clipping ({numref}`fig-ablations`,
+#   {numref}`fig-no-clipping`).
+# - *It levels out as the rate runs out.* That may be the schedule and not the
+#   model's limit. Let the rate fall later, or train longer, and see whether the
+#   loss goes on down.
+# - *Far lower than it ever was.* The answer stands in the input (exercise 2),
+#   or positions that cost nothing are counted ([below](case-083)).
+# - *A little better or worse than the last run.* Train both with another seed
+#   before you explain it. Our two baselines, alike in everything but the seed,
+#   differ by as much as the first two lines of the table say.
+
+# %% [markdown]
 # ## What if the machine dies?
 #
 # A rented machine can vanish with half a minute's notice, and a cheap one
@@ -251,7 +422,6 @@ print(f"{clipped} of {len(steps)} steps were clipped")
 
 # %%
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 from course_lib.train import train
