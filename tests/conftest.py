@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import tiny
+
+from course_lib.runs import open_run
 
 REPO = Path(__file__).resolve().parent.parent
 
-# Read when chapters and presets are loaded, so before any test imports them.
+# Read when a chapter loads its preset.
 os.environ.setdefault("COURSE_SCALE", "smoke")
 
 CHROMES = ("chromium", "chromium-browser", "google-chrome",
@@ -22,6 +25,25 @@ MAC = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
 def repo() -> Path:
     """The root of the repository."""
     return REPO
+
+
+@pytest.fixture(scope="module")
+def quick():
+    """Training without half a second for the machine's peak each time."""
+    with tiny.quick_training():
+        yield
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory) -> Path:
+    """The folder of a tiny prepared run; not to be trained in."""
+    return tiny.make_run(tmp_path_factory.mktemp("tiny")).folder
+
+
+@pytest.fixture
+def run(prepared, tmp_path):
+    """A tiny prepared run of one's own."""
+    return open_run(shutil.copytree(prepared, tmp_path / "run"))
 
 
 def _excused(reason: str) -> bool:

@@ -11,22 +11,7 @@ from course_lib.model import GPT
 from course_lib.runs import open_run
 
 ROWS = tiny.PRESET.rows
-
-
-@pytest.fixture(autouse=True, scope="module")
-def quick():
-    with tiny.quick_training():
-        yield
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
-    return tiny.make_run(tmp_path_factory.mktemp("tiny")).folder
-
-
-@pytest.fixture
-def run(prepared, tmp_path):
-    return open_run(shutil.copytree(prepared, tmp_path / "run"))
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 def memory_for(monkeypatch, rows):

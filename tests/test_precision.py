@@ -14,22 +14,7 @@ from course_lib.runs import open_run
 from course_lib.train import make_optimizer, train_step
 
 STEPS = tiny.PRESET.steps
-
-
-@pytest.fixture(autouse=True, scope="module")
-def quick():
-    with tiny.quick_training():
-        yield
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
-    return tiny.make_run(tmp_path_factory.mktemp("tiny")).folder
-
-
-@pytest.fixture
-def run(prepared, tmp_path):
-    return open_run(shutil.copytree(prepared, tmp_path / "run"))
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 @pytest.mark.parametrize("capability, built_for, runs", [

@@ -24,6 +24,7 @@ from course_lib.train import learning_rate, make_optimizer, train_step
 
 NEWBORN = tiny.PRESET.model
 STEPS = tiny.PRESET.steps
+pytestmark = pytest.mark.usefixtures("quick")
 
 # Run with a folder: forks trainers and kills each at a random moment, as a
 # machine that loses power would; the last one may finish.
@@ -52,23 +53,6 @@ while True:
     killed += 1
 print(killed)
 """
-
-
-@pytest.fixture(autouse=True, scope="module")
-def quick():
-    with tiny.quick_training():
-        yield
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
-    return tiny.make_run(tmp_path_factory.mktemp("tiny")).folder
-
-
-@pytest.fixture
-def run(prepared, tmp_path):
-    """A prepared run of one's own."""
-    return open_run(shutil.copytree(prepared, tmp_path / "run"))
 
 
 @pytest.fixture(scope="module")
