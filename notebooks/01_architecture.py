@@ -950,7 +950,7 @@ step = load_preset("full").batch_tokens
 print(f"{step * full.vocab_size * 4 / 1e9:.0f} GB")
 
 # %% [markdown]
-# Training takes such a step in parts (chapter 4), but each part of 32,768
+# Training takes such a step in parts (chapter 4), but a part of 32,768
 # tokens still makes 6.6 GB, for numbers that no one will look at. The mean over
 # positions is a sum, and a sum can be taken in pieces: make the logits of some
 # positions, add up their loss, throw the logits away, and make them again when
