@@ -391,14 +391,14 @@ assert freed[-10:, 0].mean() > kept[-10:, 0].mean() + 0.1
 # The two runs are one until a gradient comes that is more than ten times as
 # long as usual. AdamW does not let it throw the model far, since it divides by
 # the usual size. But the square of this gradient goes into the estimate of that
-# size and fades by a twentieth a step ($\beta_2 = 0.95$), and until then every
-# step is divided by an estimate that is too large. So the run without clipping
+# size and fades by a twentieth a step ($\beta_2 = 0.95$). Until it has faded,
+# every step is divided by an estimate that is too large. So the run without clipping
 # goes on in small steps, and leaves the line later.
 #
 # ## How to read a bad loss curve
 #
-# From the symptom to what you should suspect first. Each of these is shown by
-# some run in this chapter.
+# From the symptom to what you should suspect first. All but the first are shown
+# by runs in this chapter.
 #
 # - *The first loss is far from $\ln V$.* Nothing has been learned yet, so it is
 #   the weights the model began with, or the way the loss is counted.
@@ -413,7 +413,7 @@ assert freed[-10:, 0].mean() > kept[-10:, 0].mean() + 0.1
 #   or positions that cost nothing are counted ([below](case-083)).
 # - *A little better or worse than the last run.* Train both with another seed
 #   before you explain it. Our two baselines, alike in everything but the seed,
-#   differ by as much as the first two lines of the table say.
+#   differ by as much as the first line of the table says.
 
 # %% [markdown]
 # ## What if the machine dies?
