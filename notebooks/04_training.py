@@ -88,9 +88,9 @@ assert again < loss
 
 # %% [markdown]
 # That is all of training. The rest of the chapter is about doing it hundreds or
-# thousands of times without accidents. Here is the step of the package. What
-# is new in it we take in turn; `precision` only matters on a GPU, where much
-# of the work is done in 16-bit numbers.
+# thousands of times without accidents. Here is the step of the package, and what
+# is new in it we take in turn. (`loss_of` is `model.loss`, unless several GPUs
+# share a step: then it also averages their gradients.)
 
 # %%
 from course_lib.train import train_step
@@ -121,6 +121,44 @@ print(f"largest difference of a gradient: {worst:.1e}")
 assert worst < 1e-12
 
 # %% [markdown]
+# **Sixteen bits.** A GPU multiplies numbers of 16 bits many times faster than
+# those of 32. There are two ways to spend the 16: for digits, or for range.
+#
+# :::{admonition} Predict
+# :class: hint
+# Some gradients are as small as 0.00000001. Which of the three formats below can
+# hold that?
+# :::
+
+# %%
+for name in ("float32", "bfloat16", "float16"):
+    kind = torch.finfo(getattr(torch, name))
+    print(f"{name:8}  largest {kind.max:.0e}, smallest "
+          f"{kind.smallest_normal:.0e}, after 1 comes 1 + {kind.eps:.0e}")
+small = torch.tensor(1e-8)
+print("in float16:            ", small.half().item())
+print("times 65,536, and back:",
+      (small * 65_536).half().float().item() / 65_536)
+sizes = torch.cat([p.grad.flatten() for p in wide.parameters()])
+sizes = sizes[sizes != 0].abs()
+print(f"{(sizes.half() == 0).double().mean():.2%} of the gradients "
+      f"above would be zero in float16")
+
+# %% tags=["remove-cell"]
+assert small.half() == 0 and (small * 65_536).half() > 0
+assert sizes.half().min() == 0
+
+# %% [markdown]
+# bfloat16 keeps the range of float32 and gives up digits; GPUs have units for it
+# since the A100, and `precision` switches it on there. The V100 and the T4 have
+# float16 only, where small gradients become zero. The `scaler` multiplies the
+# loss by a large number before the backward pass, and divides the gradients by
+# it before the update {cite}`micikevicius2018`. If that was too much, and some
+# gradient came out as infinity, the step is skipped and the number halved. A
+# gradient that is no number for any other reason is turned away as well, without
+# a word from the processor, and at the next line of the log the run stops and
+# names its last good checkpoint.
+#
 # **Clipping.** Now and then a batch is strange and its gradient is much
 # longer than usual. {term}`Gradient clipping` shortens it to a fixed
 # length and keeps its direction, so one odd page cannot throw the model out
