@@ -56,9 +56,10 @@ def bare(preset, tokens) -> float:
 
 def whole(preset, run, folder) -> float:
     """The same by the trainer: seconds, evaluations and saves left out."""
+    folder.mkdir()
     trainer.train(folder, preset, run.train_tokens, run.val_tokens,
                   device="cpu", progress=False)
-    lines = Path(folder, "timing.jsonl").read_text().splitlines()
+    lines = (folder / "timing.jsonl").read_text().splitlines()
     return json.loads(lines[-1])["seconds"]
 
 
