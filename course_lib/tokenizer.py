@@ -149,14 +149,16 @@ def cut(text: str, size: int) -> Iterator[str]:
 
 
 def _short_words(texts: Iterable[str]) -> Iterator[str]:
-    """The texts, cut inside words of more than LONGEST_WORD characters."""
+    """The texts in pieces, which take the trainer less memory than a whole
+    book, cut also inside words of more than LONGEST_WORD characters."""
     endless = re.compile(rf"\S{{{LONGEST_WORD}}}")
     for text in texts:
-        start = 0
-        for word in endless.finditer(text):
-            yield text[start:word.end()]
-            start = word.end()
-        yield text[start:]
+        for piece in cut(text, 100 * LONGEST_WORD):
+            start = 0
+            for word in endless.finditer(piece):
+                yield piece[start:word.end()]
+                start = word.end()
+            yield piece[start:]
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:

@@ -133,8 +133,9 @@ assert worst < 1e-12
 # %%
 for name in ("float32", "bfloat16", "float16"):
     kind = torch.finfo(getattr(torch, name))
-    print(f"{name:8}  largest {kind.max:.0e}, smallest "
-          f"{kind.smallest_normal:.0e}, after 1 comes 1 + {kind.eps:.0e}")
+    print(f"{name:8}  largest {kind.max:.0e}, "
+          f"smallest {kind.smallest_normal:.0e}, "
+          f"after 1 comes 1 + {kind.eps:.0e}")
 small = torch.tensor(1e-8)
 print("in float16:            ", small.half().item())
 print("times 65,536, and back:",

@@ -146,6 +146,13 @@ def test_a_word_without_end_is_learned_from_and_encoded():
     assert tokenizer.decode(ids) == text
 
 
+def test_a_long_text_is_learned_from_as_a_whole(monkeypatch):
+    whole = train_tokenizer(["\n\n".join(TEXTS)], 400)
+    monkeypatch.setattr("course_lib.tokenizer.LONGEST_WORD", 20)
+    parts = train_tokenizer(["\n\n".join(TEXTS)], 400)
+    assert parts.fingerprint == whole.fingerprint
+
+
 def test_the_same_texts_give_the_same_file(tmp_path):
     for name in "ab":
         train_tokenizer(iter(TEXTS), 400).save(tmp_path / name)
