@@ -13,8 +13,7 @@ book/results/training_step.json.
 What a profile says of the differences. At full size ours gains where memory
 is touched for the first time: the fused loss never makes 4,096 x 50,304
 logits, and how much that is worth depends on what a page fault costs on the
-machine (1.2x nanoGPT where they are cheap, 1.35x on the same machine at a
-busier hour). Four fifths of our step are then matrix products at their peak,
+machine. Four fifths of our step are then matrix products at their peak,
 which leaves little to win. At laptop size there is nothing to win: 70% of
 either step is the same products and 16% the same attention kernel. The fused
 loss and optimizer save 4%, and GPT-2's tanh GELU, whose kernel takes 1.6

@@ -148,6 +148,7 @@ def prepare(options) -> None:
 
 def train(options) -> None:
     """Train a prepared run."""
+    from course_lib.distributed import first_process
     from course_lib.runs import open_run
     run = open_run(options.folder)
     if run.started and not options.resume:
@@ -159,7 +160,7 @@ def train(options) -> None:
     result = run.train(
         micro_rows=options.micro_rows, number_format=options.precision,
         tensorboard=options.tensorboard)
-    if os.environ.get("RANK", "0") != "0":
+    if not first_process():
         return None
     if result.step < run.preset.steps:
         print(f"stopped and saved at step {result.step:,} of "

@@ -50,6 +50,12 @@ class World:
             distributed.barrier()
 
 
+def first_process() -> bool:
+    """Whether this is the only process, or torchrun's first: what `join`
+    will say, known before the processes have met."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def join(device: str) -> World:
     """Meet the other processes that torchrun started, if it did."""
     size = int(os.environ.get("WORLD_SIZE", 1))

@@ -3,12 +3,12 @@
     run.json         preset, corpus, split rule, provenance (written last)
     tokenizer.json   the vocabulary and its merges
     train.bin val.bin, each with a .json header: the token files
-    log.jsonl timing.jsonl checkpoints/ snapshots/: written by the trainer
+    log.jsonl timing.jsonl micro_batch.json checkpoints/ snapshots/:
+                     written by the trainer
 """
 
 import contextlib
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from course_lib import checkpoint, data, device
 from course_lib.corpus import Corpus
+from course_lib.distributed import first_process
 from course_lib.log import read_log
 from course_lib.model import GPT
 from course_lib.presets import Preset
@@ -84,8 +85,9 @@ class Run:
         """
         self._empty_model()
         # of several processes the first holds the lock for all
-        first = os.environ.get("RANK", "0") == "0"
-        with locked(self.folder) if first else contextlib.nullcontext():
+        lock = locked(self.folder) if first_process() \
+            else contextlib.nullcontext()
+        with lock:
             return train(self.folder, self.preset, self.train_tokens,
                          self.val_tokens, **options)
 

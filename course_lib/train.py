@@ -222,8 +222,9 @@ def train(folder, preset: Preset, data: Tokens, validation: Tokens, *,
                 continue
             step += 1
             # asked once: what ends the loop is also logged and saved
-            stop = step >= end or (world.any(bool(stopping)) if world.size == 1
-                                   or step % log.every == 0 else False)
+            stop = step >= end
+            if not stop and (world.size == 1 or step % log.every == 0):
+                stop = world.any(bool(stopping))
             bar.update()
             log.add(step=step, tokens=step * preset.batch_tokens,
                     loss=world.mean(loss), learning_rate=rate,
