@@ -48,14 +48,14 @@ def parser(doctor, plan, prepare, train, evaluate, sample, export):
     verbs = top.add_subparsers(dest="command", required=True,
                                metavar="COMMAND")
 
-    def verb(run, folder=True):
+    def verb(run, folder=True, what="a run folder"):
         made = verbs.add_parser(
             run.__name__, help=run.__doc__.rstrip("."),
             description=run.__doc__,
             formatter_class=argparse.ArgumentDefaultsHelpFormatter)
         made.set_defaults(run=run)
         if folder:
-            made.add_argument("folder", metavar="RUN", help="a run folder")
+            made.add_argument("folder", metavar="RUN", help=what)
         return made.add_argument
 
     verb(doctor, folder=False)
@@ -87,9 +87,10 @@ def parser(doctor, plan, prepare, train, evaluate, sample, export):
         "best without")
     add("--tensorboard", action="store_true", help="also write the logs for "
         "TensorBoard, under RUN/tensorboard")
-    add = verb(evaluate)
+    add = verb(evaluate, what="a run folder, or with --text the folder of a "
+               "GPT-2 in Hugging Face's format")
     add("--text", nargs="+", help="files or folders instead of the run's "
-        "validation text")
+        "validation text; a run's folder stands for its validation text")
     add("--json", action="store_true", help="print JSON")
     add = verb(sample)
     add("--prompt", default="life is about", help="text to continue")
@@ -100,5 +101,13 @@ def parser(doctor, plan, prepare, train, evaluate, sample, export):
     add("--top-p", type=float, help="keep the likeliest that reach p")
     add("--seed", type=int, help="the same seed gives the same text")
     add = verb(export)
-    add("--to", required=True, metavar="DIR", help="folder to make")
+    add("--to", required=True, metavar="DIR", help="folder to make; one that "
+        "holds this model already is left as it is")
+    add("--push", metavar="OWNER/NAME", help="also publish it under this "
+        "name on the Hugging Face Hub; sign in with `hf auth login` before")
+    add("--private", action="store_true", help="on a page that only you see")
+    add("--dry-run", action="store_true", help="say what would be uploaded, "
+        "and upload nothing")
+    add("--license", help="for the model card, as the Hub writes it: mit, "
+        "apache-2.0, cc0-1.0")
     return top

@@ -179,17 +179,30 @@ def figures(evaluation) -> str:
 
 def evaluate(options) -> None:
     """Loss, perplexity and bits per byte."""
-    from course_lib.corpus import load_corpus
+    from tqdm import tqdm
+
     from course_lib.device import choose_device
     from course_lib.evaluate import evaluate, evaluate_text
+    from course_lib.hub import load_hf
     from course_lib.runs import open_run
-    run = open_run(options.folder)
-    model = run.model(choose_device())
-    if options.text:
-        texts = load_corpus(*options.text).texts()
-        result = evaluate_text(model, run.tokenizer, texts)
+    run, device = None, choose_device()
+    if is_run(options.folder) or not Path(options.folder,
+                                          "config.json").is_file():
+        run = open_run(options.folder)
+        model, tokenizer = run.model(device), run.tokenizer
+    elif options.text:
+        model, tokenizer = load_hf(options.folder)
+        model.to(device)
     else:
-        result = evaluate(model, run.val_tokens)
+        raise ValueError(f"{options.folder} has no validation text: add "
+                         "--text, with files or with a run's folder")
+    with tqdm(unit=" tokens", delay=2, leave=False) as bar:
+        if options.text:
+            texts = texts_to_evaluate(options.text)
+            result = evaluate_text(model, tokenizer, texts, bar.update)
+        else:
+            bar.total = run.val_tokens.tokens - 1
+            result = evaluate(model, run.val_tokens, progress=bar.update)
     if options.json:
         print(json.dumps(dict(
             loss=result.loss, perplexity=result.perplexity,
@@ -197,6 +210,23 @@ def evaluate(options) -> None:
             bytes=result.bytes)))
     else:
         print(figures(result))
+
+
+def is_run(folder) -> bool:
+    """Whether a run was prepared in a folder."""
+    return Path(folder, "run.json").is_file()
+
+
+def texts_to_evaluate(paths: list[str]):
+    """The documents of files and folders; a run's held-out ones where a run
+    is named."""
+    from course_lib.corpus import load_corpus
+    from course_lib.evaluate import documents
+    from course_lib.runs import open_run
+    if len(paths) == 1 and is_run(paths[0]):
+        run = open_run(paths[0])
+        return documents(run.val_tokens, run.tokenizer)
+    return load_corpus(*paths).texts()
 
 
 def sample(options) -> None:
@@ -221,15 +251,28 @@ def sample(options) -> None:
 
 
 def export(options) -> None:
-    """Write the model in Hugging Face's format."""
-    from course_lib.hub import export_run
+    """Write the model in Hugging Face's format, and publish it."""
+    from course_lib.publish import FILES, check_name, export_run, push
     from course_lib.runs import open_run
-    run = open_run(options.folder)
-    target = Path(options.to)
     if not options.to:
         raise ValueError("--to needs the name of a folder, not an empty one")
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise FileExistsError(f"{target} is not empty: choose a new folder")
-    export_run(run, target)
-    print(f"{target}: load it with transformers' AutoModelForCausalLM and "
-          "AutoTokenizer")
+    if (options.private or options.dry_run) and not options.push:
+        raise ValueError("--private and --dry-run go with --push OWNER/NAME")
+    run, target = open_run(options.folder), Path(options.to)
+    if options.push:
+        check_name(options.push)
+    if export_run(run, target, options.license, options.push):
+        print(f"{target}: load it with transformers' AutoModelForCausalLM "
+              "and AutoTokenizer")
+    elif options.license:
+        raise ValueError(f"{target} holds this model already: name the "
+                         "licence in its README.md, or choose a new folder")
+    else:
+        print(f"{target} holds this model already, and was left as it is")
+    if not options.push:
+        return
+    page = push(target, options.push, options.private, options.dry_run)
+    for name in FILES if options.dry_run else ():
+        print(f"would upload {name}: {(target / name).stat().st_size:,} "
+              "bytes")
+    print(f"{'would publish at' if options.dry_run else 'published'} {page}")

@@ -8,7 +8,7 @@ document and counts as a token of zero bytes.
 
 import math
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,13 +44,16 @@ class Evaluation:
 
 @torch.no_grad()
 def evaluate(model: GPT, data: Tokens, *, max_tokens: int | None = None,
-             precision=None, world: World = World()) -> Evaluation:  # noqa: B008
+             precision=None, world: World = World(),  # noqa: B008
+             progress: Callable[[int], None] = lambda count: None,
+             ) -> Evaluation:
     """Loss over a token file, or its first `max_tokens`.
 
     With `max_tokens` the bytes are the header's, in proportion. The model
     is put in evaluation mode and back. `precision` is a context manager
     such as torch.autocast, float32 without one. Of several processes each
-    reads its share, and all get the result.
+    reads its share, and all get the result. `progress(tokens)` is called
+    as they are read.
     """
     device = model.head.device
     T = model.config.context_length
@@ -71,6 +74,7 @@ def evaluate(model: GPT, data: Tokens, *, max_tokens: int | None = None,
                      for part in (inputs, targets)]
             with precision or torch.autocast("cpu", enabled=False):
                 total += model.loss(*batch).double().cpu() * size
+            progress(size)
     finally:
         model.train(training)
     share = count / (data.tokens - 1)
@@ -79,8 +83,17 @@ def evaluate(model: GPT, data: Tokens, *, max_tokens: int | None = None,
     return Evaluation(total.item() / count, count, round(data.bytes * share))
 
 
-def evaluate_text(model: GPT, tokenizer: Tokenizer,
-                  texts: Iterable[str]) -> Evaluation:
+def evaluate_text(model: GPT, tokenizer: Tokenizer, texts: Iterable[str],
+                  progress: Callable[[int], None] = lambda count: None,
+                  ) -> Evaluation:
     """The same for documents given as strings."""
     with tempfile.TemporaryDirectory() as folder:
-        return evaluate(model, pack(texts, tokenizer, Path(folder, "t.bin")))
+        tokens = pack(texts, tokenizer, Path(folder, "t.bin"))
+        return evaluate(model, tokens, progress=progress)
+
+
+def documents(data: Tokens, tokenizer: Tokenizer) -> Iterator[str]:
+    """The texts that a token file was made of, for another tokenizer."""
+    ends = np.flatnonzero(data.ids == tokenizer.eot)
+    for start, end in zip(ends, ends[1:]):
+        yield tokenizer.decode(data.ids[start + 1:end].tolist())

@@ -5,17 +5,20 @@ AutoTokenizer, offline; a GPT-2 of any size loads from its model or folder.
 """
 
 import json
-import math
 from pathlib import Path
 
+import tokenizers
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from tokenizers import decoders, models, pre_tokenizers
 
-from course_lib.budget import count_parameters
 from course_lib.data import write_json
 from course_lib.model import GPT, GPTConfig
-from course_lib.tokenizer import EOT, Tokenizer
+from course_lib.tokenizer import EOT, Tokenizer, load_tokenizer
 
+# What a tokenizer must give back for bits per byte to mean anything.
+PROBE = "Two  Lines,\n\tsaid \u201cJos\u00e9\u201d \u2014 twice. \U0001f31e "
 # OpenAI stored these as (in, out); nn.Linear keeps (out, in).
 TRANSPOSED = ("c_attn.weight", "c_proj.weight", "c_fc.weight")
 
@@ -48,6 +51,37 @@ def from_hf(source) -> GPT:
             value = weights[name]
             parameter.copy_(value.T if name.endswith(TRANSPOSED) else value)
     return model
+
+
+def load_hf(folder) -> tuple[GPT, Tokenizer]:
+    """`from_hf` for a folder, and the tokenizer that stands beside it, as
+    tokenizer.json or as GPT-2's own vocab.json and merges.txt.
+
+    Raises FileNotFoundError, or ValueError for a tokenizer that is another
+    model's or that changes the text.
+    """
+    folder = Path(folder)
+    model, pair = from_hf(folder), (folder / "vocab.json",
+                                    folder / "merges.txt")
+    if (folder / "tokenizer.json").is_file() \
+            or not all(path.is_file() for path in pair):
+        tokenizer = load_tokenizer(folder / "tokenizer.json")
+    else:
+        library = tokenizers.Tokenizer(models.BPE.from_file(*map(str, pair)))
+        library.pre_tokenizer = pre_tokenizers.ByteLevel(
+            add_prefix_space=False)
+        library.decoder = decoders.ByteLevel()
+        library.add_special_tokens([EOT])
+        tokenizer = Tokenizer(library)
+    if tokenizer.vocab_size > model.config.vocab_size:
+        raise ValueError(f"the tokenizer in {folder} has "
+                         f"{tokenizer.vocab_size} entries and the model "
+                         f"{model.config.vocab_size}")
+    back = tokenizer.decode(tokenizer.encode(PROBE))
+    if back != PROBE:
+        raise ValueError(f"the tokenizer in {folder} changes the text: it "
+                         f"makes {back!r} of {PROBE!r}")
+    return model.eval(), tokenizer
 
 
 def _full_name(name: str) -> str:
@@ -109,8 +143,6 @@ def save_hf(model: GPT, tokenizer: Tokenizer, folder) -> None:
         raise ValueError("GPT-2's format needs biases: this model has none")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(hf_weights(model), folder / "model.safetensors",
-              {"format": "pt"})
     write_json(folder / "config.json", hf_config(model, tokenizer.eot))
     tokenizer.save(folder / "tokenizer.json")
     write_json(folder / "tokenizer_config.json", dict(
@@ -118,49 +150,17 @@ def save_hf(model: GPT, tokenizer: Tokenizer, folder) -> None:
         eos_token=EOT, pad_token=EOT, unk_token=EOT,
         model_max_length=model.config.context_length,
         clean_up_tokenization_spaces=False))
+    # last: a folder with these weights in it is whole
+    save_file(hf_weights(model), folder / "model.safetensors",
+              {"format": "pt"})
 
 
-def export_run(run, folder) -> None:
-    """`save_hf` for a trained run, with a model card made of its record."""
-    model, card = run.model(), model_card(run)  # before anything is written
-    save_hf(model, run.tokenizer, folder)
-    Path(folder, "README.md").write_text(card, encoding="utf-8")
-
-
-def model_card(run) -> str:
-    """What a stranger must know about a run's model, in Markdown."""
-    preset, record = run.preset, run.record
-    if not run.finished:
-        raise ValueError(f"{run.folder} has not finished training: run "
-                         f"`course train {run.folder} --resume`")
-    final, timing = run.log[-1], (run.timing or [{}])[-1]
-    seconds = timing.get("seconds", 0.0)
-    total = count_parameters(preset.model).total
-    return f"""---
-library_name: transformers
-pipeline_tag: text-generation
----
-# A GPT trained with course_lib
-
-GPT-2's architecture with {preset.model.n_layer} layers,
-{preset.model.n_head} heads and {preset.model.n_embd} channels:
-{total:,} parameters, a context of {preset.model.context_length} tokens and
-a byte-level vocabulary of {preset.model.vocab_size:,}.
-
-| | |
-|---|---|
-| trained on | {record["corpus"]["name"]} |
-| training text | {record["files"]["train"]["bytes"]:,} bytes, \
-{record["files"]["train"]["tokens"]:,} tokens |
-| tokens seen | {final["tokens"]:,} |
-| validation loss | {final["val_loss"]:.4f} nats per token |
-| validation perplexity | {math.exp(final["val_loss"]):.2f} |
-| validation bits per byte | {final["val_bits_per_byte"]:.4f} |
-| hardware | {record["prepared"]["device"]} |
-| training time | {seconds / 3600:.2f} hours |
-| cost by the book's price table | US${timing.get("dollars", 0.0):.2f} |
-| licence of the weights | not stated: it depends on the training text |
-
-A small model of its training text and nothing more: it knows no facts, it
-repeats the text's prejudices, and it should not be asked for advice.
-"""
+def holds(folder, model: GPT) -> bool:
+    """Whether a folder has these very weights, written by `save_hf`."""
+    try:
+        found = load_file(Path(folder, "model.safetensors"))
+    except (OSError, SafetensorError):
+        return False
+    ours = hf_weights(model)
+    return found.keys() == ours.keys() and all(
+        torch.equal(found[name], value.cpu()) for name, value in ours.items())

@@ -178,6 +178,7 @@ def train(folder, preset: Preset, data: Tokens, validation: Tokens, *,
     result = None
     peak = matmul_peak(device) * world.size
     price = hourly_price(device) * world.size
+    machine = dict(device=device_name(device), processes=world.size)
     bar = tqdm(total=preset.steps, initial=step, unit="step",
                mininterval=2, desc="training",
                # saying nothing leaves $TQDM_DISABLE in force
@@ -239,7 +240,7 @@ def train(folder, preset: Preset, data: Tokens, validation: Tokens, *,
                 mark = now
                 mfu = speed * flops_per_token(preset.model, T) / peak
                 log.time(step=step, seconds=seconds, tokens_per_second=speed,
-                         mfu=mfu, dollars=price * seconds / 3600)
+                         mfu=mfu, dollars=price * seconds / 3600, **machine)
                 bar.set_postfix_str(f"loss {newest['loss']:.3f}, "
                                     f"{speed:,.0f} tokens/s")
                 if now - saved > interval or stop:

@@ -2,7 +2,7 @@
 
     python hub_server.py FOLDER
 
-prints its port and serves the datasets below FOLDER:
+prints its port and serves the datasets and models below FOLDER:
 
     OWNER/NAME/refs.json          {"main": COMMIT, "refs/convert/parquet": ...}
     OWNER/NAME/COMMIT/...         the files of that commit
@@ -12,8 +12,14 @@ prints its port and serves the datasets below FOLDER:
     requests.log                  one line a request: method, path, range
 
 An answer that breaks off has the length of the whole and nine tenths of it.
+
+Models can also be made and written to, by whoever has the token OWNER-token:
+
+    OWNER/NAME/private            if it exists, only the owner sees it
+    uploads/SHA256                large files, before a commit names them
 """
 
+import base64
 import hashlib
 import json
 import sys
@@ -35,7 +41,8 @@ class Hub(BaseHTTPRequestHandler):
 
     def do_GET(self):
         size = int(self.headers.get("Content-Length") or 0)
-        self.body = self.rfile.read(size).decode()
+        self.data = self.rfile.read(size)
+        self.body = self.data.decode("utf-8", "replace")
         asked = self.headers.get("Range", "")
         with LOCK, (self.root / "requests.log").open("a") as log:
             log.write(f"{self.command} {self.path} {asked}".rstrip() + "\n")
@@ -47,17 +54,22 @@ class Hub(BaseHTTPRequestHandler):
             self.send(status, json.dumps({"error": words}).encode(),
                       {"X-Error-Code": code, "X-Error-Message": words})
 
-    do_HEAD = do_POST = do_GET
+    do_HEAD = do_POST = do_PUT = do_GET
 
     def answer(self, parts):
-        if parts[:2] == ["api", "datasets"]:
+        if self.writes(parts):
+            return
+        if parts[2:3] == ["resolve"]:  # of a model
+            parts = ["models", *parts]
+        if parts[:1] == ["api"] and parts[1] in ("datasets", "models"):
             repo, verb, rest = self.repo(parts[2:4]), parts[4:5], parts[5:]
             commit = self.commit(repo, *rest[:1])
             folder = repo / commit
             if verb in ([], ["revision"]):
                 self.send_json({
                     "id": "/".join(parts[2:4]), "sha": commit, "tags": [],
-                    "private": False, "gated": (repo / "gated").exists(),
+                    "private": (repo / "private").exists(),
+                    "gated": (repo / "gated").exists(),
                     "downloads": 0, "likes": 0, "siblings": [
                         {"rfilename": path["path"]}
                         for path in self.listing(folder, folder, True)]})
@@ -74,7 +86,8 @@ class Hub(BaseHTTPRequestHandler):
                 self.send_json([self.entry(folder, folder / path)
                                 for path in form["paths"]
                                 if (folder / path).exists()])
-        elif parts[:1] == ["datasets"] and parts[3:4] == ["resolve"]:
+        elif parts[:1] in (["datasets"], ["models"]) \
+                and parts[3:4] == ["resolve"]:
             repo = self.repo(parts[1:3])
             commit = self.commit(repo, parts[4])
             path = repo.joinpath(commit, *parts[5:])
@@ -86,10 +99,90 @@ class Hub(BaseHTTPRequestHandler):
         else:
             raise Refused(404, "", "no such page")
 
+    def writes(self, parts):
+        """Whether it was one of the requests that a `git push` would be."""
+        if parts == ["api", "repos", "create"]:
+            asked = json.loads(self.body)
+            owner = asked["organization"]
+            self.check(owner)
+            repo, page = self.root / owner / asked["name"], \
+                f"{self.address()}/{owner}/{asked['name']}"
+            if repo.exists():
+                self.send(409, json.dumps({"url": page, "error":
+                          "You already created this model repo"}).encode(),
+                          {})
+                return True
+            self.store(repo, {}, "0c" * 20)
+            if asked.get("visibility") == "private" or asked.get("private"):
+                (repo / "private").touch()
+            self.send_json({"url": page})
+        elif parts == ["api", "validate-yaml"]:
+            _, fields, _ = json.loads(self.body)["content"].split("---\n", 2)
+            if not all(": " in line or line.endswith(":") or line[:1] == "-"
+                       for line in fields.splitlines()):
+                raise Refused(400, "", "no fields")
+            self.send_json({})
+        elif parts[4:5] == ["preupload"]:
+            self.check(parts[2])
+            self.send_json({"files": [
+                {"path": file["path"], "shouldIgnore": False,
+                 "uploadMode": "lfs" if file["path"].endswith(".safetensors")
+                 else "regular"} for file in json.loads(self.body)["files"]]})
+        elif parts[2:] == ["info", "lfs", "objects", "batch"]:
+            self.check(parts[0])
+            self.send_json({"transfer": "basic", "objects": [
+                file | {"actions": {"upload": {
+                    "href": f"{self.address()}/uploads/{file['oid']}"}}}
+                for file in json.loads(self.body)["objects"]]})
+        elif parts[:1] == ["uploads"]:
+            (self.root / "uploads").mkdir(exist_ok=True)
+            if hashlib.sha256(self.data).hexdigest() != parts[1]:
+                raise Refused(400, "", "these are other bytes")
+            (self.root / "uploads" / parts[1]).write_bytes(self.data)
+            self.send_json({})
+        elif parts[4:5] == ["commit"]:
+            self.check(parts[2])
+            repo, files = self.repo(parts[2:4]), {}
+            for line in map(json.loads, self.body.splitlines()):
+                value = line["value"]
+                if line["key"] == "file":
+                    files[value["path"]] = base64.b64decode(value["content"])
+                elif line["key"] == "lfsFile":
+                    files[value["path"]] = (self.root / "uploads"
+                                            / value["oid"]).read_bytes()
+            commit = hashlib.sha1(self.data).hexdigest()
+            self.store(repo, files, commit)
+            self.send_json({"commitOid": commit, "commitUrl":
+                            f"{self.address()}/{'/'.join(parts[2:4])}"
+                            f"/commit/{commit}"})
+        else:
+            return False
+        return True
+
+    def store(self, repo, files, commit):
+        (repo / commit).mkdir(parents=True, exist_ok=True)
+        for path, held in files.items():
+            (repo / commit / path).write_bytes(held)
+        (repo / "refs.json").write_text(json.dumps({"main": commit}))
+
+    def check(self, owner):
+        """Refuse whoever is not the owner, in the Hub's words."""
+        token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        if not token.endswith("-token"):
+            raise Refused(401, "", "Invalid username or password.")
+        if token != f"{owner}-token":
+            raise Refused(403, "", "You don't have the rights to create a "
+                          f"model under the namespace \"{owner}\"")
+
+    def address(self):
+        return f"http://127.0.0.1:{self.server.server_port}"
+
     def repo(self, parts):
         repo = self.root.joinpath(*parts)
         if len(parts) != 2 or not (repo / "refs.json").is_file():
             raise Refused(404, "RepoNotFound", "Repository not found")
+        if (repo / "private").exists():
+            self.check(parts[0])
         return repo
 
     def commit(self, repo, revision="main"):

@@ -13,6 +13,7 @@ import torch
 
 from course_lib import cli, presets
 from course_lib import train as trainer
+from course_lib.evaluate import documents
 from course_lib.runs import open_run
 
 SMALL = ["--preset", "smoke", "--vocab", "300", "--context", "16",
@@ -143,6 +144,45 @@ def test_prepare_train_evaluate_sample_export(course, text, tmp_path):
         "README.md", "config.json", "model.safetensors", "tokenizer.json",
         "tokenizer_config.json"}
     assert tiny.bits(run) == trained
+
+
+def test_evaluate_a_gpt2_in_hugging_face_format(course, refuses, text,
+                                                trained, tmp_path):
+    """Another vocabulary and context on the same held-out bytes; its loss
+    is what transformers computes, window by window."""
+    import transformers
+
+    from course_lib import hub
+    from course_lib.model import GPT, GPTConfig
+    from course_lib.tokenizer import train_tokenizer
+    torch.manual_seed(0)
+    tokenizer = train_tokenizer([(text / "book-1.txt").read_text()], 290)
+    hub.save_hf(GPT(GPTConfig(290, 24, 1, 2, 16)), tokenizer,
+                tmp_path / "hf")
+    code, out, err = course("evaluate", tmp_path / "hf", "--text", trained,
+                            "--json")
+    assert not code, err
+    theirs, ours = json.loads(out), json.loads(
+        course("evaluate", trained, "--json")[1])
+    assert theirs["bytes"] == ours["bytes"]
+    assert theirs["tokens"] != ours["tokens"]
+    judge = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "hf")
+    run, ids = open_run(trained), [tokenizer.eot]
+    for held_out in documents(run.val_tokens, run.tokenizer):
+        ids += [*tokenizer.encode(held_out), tokenizer.eot]
+    nats = 0.0
+    with torch.no_grad():
+        for start in range(0, len(ids) - 1, 24):
+            row = torch.tensor(ids[start:start + 25])
+            logits = judge(row[None, :-1]).logits[0]
+            nats += torch.nn.functional.cross_entropy(
+                logits, row[1:], reduction="sum").item()
+    assert theirs["tokens"] == len(ids) - 1
+    assert theirs["loss"] == pytest.approx(nats / (len(ids) - 1), rel=1e-5)
+    refuses("evaluate", tmp_path / "hf", what="add --text")
+    (tmp_path / "hf" / "model.safetensors").unlink()
+    refuses("evaluate", tmp_path / "hf", "--text", trained,
+            what="no model.safetensors in")
 
 
 def test_the_exported_model_is_the_trained_one(course, trained, tmp_path):

@@ -10,7 +10,12 @@ from torch.nn import functional as F
 
 from course_lib import evaluate as module
 from course_lib.data import Tokens, pack
-from course_lib.evaluate import Evaluation, evaluate, evaluate_text
+from course_lib.evaluate import (
+    Evaluation,
+    documents,
+    evaluate,
+    evaluate_text,
+)
 from course_lib.model import GPT
 from course_lib.tokenizer import train_tokenizer
 
@@ -109,6 +114,17 @@ def test_text_is_evaluated_like_its_token_file(data, texts, tokenizer):
     model = random_model()
     assert evaluate_text(model, tokenizer, iter(texts)) == evaluate(
         model, data)
+
+
+def test_the_documents_come_back(data, texts, tokenizer):
+    """And so another model reads the very bytes."""
+    assert list(documents(data, tokenizer)) == texts
+
+
+def test_progress_counts_every_token(data):
+    counts = []
+    evaluate(uniform_model(), data, progress=counts.append)
+    assert sum(counts) == data.tokens - 1
 
 
 def test_text_that_is_none_is_refused(tokenizer):

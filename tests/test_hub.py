@@ -6,20 +6,22 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import normalizers
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     GPT2Config,
     GPT2LMHeadModel,
     GPT2Model,
+    GPT2TokenizerFast,
     LlamaConfig,
     LlamaForCausalLM,
 )
 
-from course_lib.hub import from_hf, save_hf
+from course_lib.hub import from_hf, holds, load_hf, save_hf
 from course_lib.model import GPT, GPTConfig
 from course_lib.sample import generate
-from course_lib.tokenizer import train_tokenizer
+from course_lib.tokenizer import EOT, train_tokenizer
 
 SHAPE = dict(vocab_size=131, n_positions=64, n_layer=2, n_head=4, n_embd=32,
              bos_token_id=0, eos_token_id=0)
@@ -227,3 +229,63 @@ def test_export_of_a_mismatch_is_refused(tmp_path, tokenizer):
     with pytest.raises(ValueError, match="needs biases"):
         save_hf(GPT(GPTConfig(300, 8, 1, 1, 8, bias=False)), tokenizer,
                 tmp_path)
+
+
+def gpt2_files(tokenizer, folder, extra=0):
+    """A GPT-2 as OpenAI published it: vocab.json, merges.txt, weights."""
+    V = tokenizer.vocab_size
+    gpt2(vocab_size=V + extra).save_pretrained(folder)
+    model = json.loads(tokenizer.library.to_str())["model"]
+    vocab = {name: place for name, place in model["vocab"].items()}
+    (folder / "vocab.json").write_text(json.dumps(vocab))
+    merges = [" ".join(pair) for pair in model["merges"]]
+    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]))
+
+
+@pytest.mark.parametrize("extra", [0, 4])
+def test_a_folder_of_gpt2(tmp_path, offline, tokenizer, extra):
+    """Its two files of the tokenizer make what one of ours makes, also
+    where the weights were padded."""
+    gpt2_files(tokenizer, tmp_path, extra)
+    model, theirs = load_hf(tmp_path)
+    assert model.config.vocab_size == 300 + extra and not model.training
+    assert theirs.eot == tokenizer.eot
+    for text in [*TEXTS, EOT]:
+        assert theirs.encode(text) == tokenizer.encode(text)
+        assert theirs.decode(theirs.encode(text)) == text
+    judge = GPT2TokenizerFast.from_pretrained(tmp_path)
+    for text in TEXTS:
+        assert judge.encode(text) == theirs.encode(text)
+    judge.save_pretrained(tmp_path)  # now as tokenizer.json
+    assert (tmp_path / "tokenizer.json").is_file()
+    assert load_hf(tmp_path)[1].encode(TEXTS[0]) == theirs.encode(TEXTS[0])
+
+
+def test_a_folder_of_ours_comes_back(tmp_path, trained, tokenizer):
+    save_hf(trained, tokenizer, tmp_path)
+    model, same = load_hf(tmp_path)
+    assert same.fingerprint == tokenizer.fingerprint
+    assert holds(tmp_path, model) and holds(tmp_path, trained)
+    assert not holds(tmp_path, GPT(trained.config))
+    (tmp_path / "model.safetensors").write_bytes(b"half of")
+    assert not holds(tmp_path, trained)
+    assert not holds(tmp_path / "nowhere", trained)
+
+
+def test_a_tokenizer_that_does_not_fit(tmp_path, trained, tokenizer):
+    save_hf(trained, tokenizer, tmp_path)
+    larger = train_tokenizer(TEXTS * 9, 301)
+    larger.save(tmp_path / "tokenizer.json")
+    with pytest.raises(ValueError, match="301 entries and the model 300"):
+        load_hf(tmp_path)
+    library = tokenizer.library
+    library.normalizer = normalizers.Lowercase()
+    try:
+        tokenizer.save(tmp_path / "tokenizer.json")
+    finally:
+        library.normalizer = None
+    with pytest.raises(ValueError, match="changes the text"):
+        load_hf(tmp_path)
+    (tmp_path / "tokenizer.json").unlink()
+    with pytest.raises(FileNotFoundError, match="no tokenizer at"):
+        load_hf(tmp_path)
