@@ -1,21 +1,31 @@
 """A ladder of small models, and what it predicts for a preset (chapter 2).
 
-Each rung trains a smaller model with the tokenizer, corpus, batch and context
-of the preset, so that nats mean the same. Every run has its own schedule
-that ends where the run ends: points along one long run would be too high
-(Hoffmann et al. 2022, section 3.1). The law fitted to the rungs then says
-what the preset's own run will end with, before it starts.
+Budgets of compute, each spent on five sizes of model: IsoFLOP curves, after
+Hoffmann et al. 2022 (approach 2). Tokenizer, text, batch and context are the
+preset's, so that nats mean the same, and every run has its own schedule that
+ends where the run ends: points along one long run would be too high (same
+paper, section 3.1). At the middle of every valley a second seed says how
+much of a difference is luck, and at both ends of the ladder other learning
+rates say whether the rule for them holds.
 
-The smoke ladder is trained where it is asked for. The laptop ladder takes
-half an hour of one core, so it is recorded in book/results/, by
-`python -m course_lib.ladder laptop`.
+The smoke ladder is trained where it is asked for. Larger ones take an hour or
+more, so they are recorded in book/results/:
+
+    python -m course_lib.ladder laptop             # its own stories
+    python -m course_lib.ladder laptop --corpus FOLDER --name books
+
+An interrupted ladder goes on with the runs that its file does not hold.
 """
 
+import argparse
 import json
 import math
+import os
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -24,22 +34,102 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from course_lib.budget import count_parameters
+from course_lib.corpus import load_corpus
 from course_lib.data import write_json
-from course_lib.device import provenance
+from course_lib.device import autocast, choose_device, provenance
 from course_lib.evaluate import evaluate
 from course_lib.presets import Preset, load_preset
-from course_lib.runs import Run
+from course_lib.runs import Run, open_run, prepare
 from course_lib.scaling import Bootstrap, Runs, bootstrap
-from course_lib.stages import ROOT, prepared
+from course_lib.stages import ROOT, home, prepared
 from course_lib.train import learning_rate, start, train_step
 
-WIDTHS = (1 / 4, 3 / 8, 1 / 2, 3 / 4)  # shares of the preset's C
-# Shares of the preset's tokens. Shorter runs, of a hundred steps or less,
-# have not yet begun to follow a power law.
-TOKENS = (1 / 4, 1 / 2, 1)
+# Widths as shares of the preset's C, with layers in proportion. A budget is
+# spent on five neighbours, the next larger one on five that start one later.
+WIDTHS = (1 / 8, 3 / 16, 1 / 4, 5 / 16, 3 / 8, 1 / 2, 5 / 8, 3 / 4)
+SIZES = 5
+BUDGETS = (1 / 32, 1 / 16, 1 / 8, 1 / 4)  # shares of the preset's own 6ND
+RATES = (1 / 2, 2)  # times the rule's learning rate, to check the rule
 VALIDATION = 131_072  # tokens: within 0.003 nats or so of all of them
+POINTS = 40  # of a recorded training curve, at most
 RESAMPLES = 1000
 RECORDED = ROOT / "book" / "results"
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One run of the ladder: `budget` is the 6ND of its valley in FLOP,
+    `rate` its learning rate as a multiple of the ladder's rule."""
+
+    preset: Preset
+    budget: float
+    rate: float = 1.0
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "Rung":
+        return cls(**(values | dict(
+            preset=Preset.from_dict(values["preset"]))))
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """Measured rungs. `loss` (n,) is in nats per token on held-out text;
+    `curves` holds for each an array (points, 2) of tokens and mean training
+    loss over the stretch that ends there. `made` is the provenance."""
+
+    rungs: tuple[Rung, ...]
+    loss: np.ndarray
+    curves: tuple[np.ndarray, ...]
+    corpus: str
+    made: dict
+
+    @property
+    def N(self):
+        """(n,) parameters, all of them."""
+        return np.array([count_parameters(rung.preset.model).total
+                         for rung in self.rungs], float)
+
+    @property
+    def D(self):
+        """(n,) tokens of training."""
+        return np.array([rung.preset.tokens for rung in self.rungs], float)
+
+    @property
+    def budget(self):
+        """(n,) FLOP by 6ND of the valley that each rung belongs to."""
+        return np.array([rung.budget for rung in self.rungs])
+
+    @property
+    def rate(self):
+        """(n,) learning rates as multiples of the rule's."""
+        return np.array([rung.rate for rung in self.rungs])
+
+    @property
+    def seed(self):
+        """(n,) seeds of weights and order."""
+        return np.array([rung.preset.seed for rung in self.rungs])
+
+    @property
+    def runs(self) -> Runs:
+        """(N, D, loss) of the rungs that keep to the rule, for a fit."""
+        kept = self[self.rate == 1]
+        return Runs(kept.N, kept.D, kept.loss)
+
+    def __getitem__(self, which) -> "Ladder":
+        """The rungs where the boolean array `which` (n,) is true."""
+        places = np.flatnonzero(which)
+        return Ladder(tuple(self.rungs[i] for i in places), self.loss[places],
+                      tuple(self.curves[i] for i in places), self.corpus,
+                      self.made)
+
+    def split(self) -> tuple["Ladder", "Ladder"]:
+        """(all smaller budgets, the largest), to fit on one and to test on
+        the other."""
+        largest = self.budget == self.budget.max()
+        return self[~largest], self[largest]
 
 
 @dataclass(frozen=True)
@@ -61,86 +151,148 @@ class Prediction:
                 f"{self.low:.2f} to {self.high:.2f})")
 
 
-def rungs(preset: Preset) -> list[Preset]:
-    """The presets of the ladder, smallest first. The learning rate goes
-    with 1/sqrt(C) and the warm-up is a tenth of a run at most."""
-    ladder = []
-    for width in WIDTHS:
-        heads = max(1, round(preset.model.n_head * width))
-        C = max(heads, round(preset.model.n_embd * width / heads) * heads)
-        model = replace(preset.model, n_embd=C, n_head=heads, n_layer=max(
-            1, round(preset.model.n_layer * width)))
-        rate = preset.learning_rate * math.sqrt(preset.model.n_embd / C)
-        for share in TOKENS:
-            steps = max(2, round(preset.steps * share))
-            ladder.append(replace(
-                preset, model=model, tokens=steps * preset.batch_tokens,
-                learning_rate=min(rate, 0.01),
-                warmup_steps=min(preset.warmup_steps, steps // 10)))
-    return ladder
+def rungs(preset: Preset) -> list[Rung]:
+    """The ladder of a preset: the valleys, then the second seeds at their
+    middles, then the other learning rates at both ends."""
+    N = count_parameters(preset.model).total
+    valleys = []
+    for first, share in enumerate(BUDGETS):
+        budget = share * 6 * N * preset.tokens
+        valleys.append([_rung(preset, width, budget)
+                        for width in WIDTHS[first:first + SIZES]])
+    middles = [valley[SIZES // 2] for valley in valleys]
+    again = [replace(rung, preset=replace(rung.preset, seed=preset.seed + 1))
+             for rung in middles]
+    checks = [replace(rung, rate=rate, preset=replace(
+        rung.preset, learning_rate=rate * rung.preset.learning_rate))
+        for rung in (middles[0], middles[-1]) for rate in RATES]
+    return [rung for valley in valleys for rung in valley] + again + checks
 
 
-def measure(rung: Preset, train_tokens, val_tokens) -> float:
-    """Train one rung on the CPU and return its validation loss (nats)."""
-    model, optimizer = start(rung, "cpu")
+def _rung(preset: Preset, width: float, budget: float) -> Rung:
+    """The learning rate goes with 1/sqrt(C), the warm-up is a tenth of a run
+    at most, and the tokens are what the budget pays for."""
+    heads = max(1, round(preset.model.n_head * width))
+    C = max(1, round(preset.model.n_embd * width / heads)) * heads
+    model = replace(preset.model, n_embd=C, n_head=heads,
+                    n_layer=max(1, round(preset.model.n_layer * width)))
+    rate = preset.learning_rate * math.sqrt(preset.model.n_embd / C)
+    a_step = 6 * count_parameters(model).total * preset.batch_tokens
+    steps = max(2, round(budget / a_step))
+    return Rung(replace(
+        preset, model=model, tokens=steps * preset.batch_tokens,
+        learning_rate=rate,
+        warmup_steps=min(preset.warmup_steps, steps // 10)), budget)
+
+
+def measure(rung: Preset, train_tokens, val_tokens, device: str = "cpu"):
+    """Train one rung; (validation loss, curve), in nats per token."""
+    model, optimizer = start(rung, device)
+    precision, losses = autocast(device), []
     for step in range(rung.steps):
-        batch = train_tokens.batch(step, rung.rows,
-                                   rung.model.context_length, rung.seed)
-        train_step(model, optimizer, batch, learning_rate(step, rung),
-                   rung.clip)
-    return evaluate(model, val_tokens, max_tokens=VALIDATION).loss
+        batch = [part.to(device) for part in train_tokens.batch(
+            step, rung.rows, rung.model.context_length, rung.seed)]
+        losses.append(train_step(model, optimizer, batch,
+                                 learning_rate(step, rung), rung.clip,
+                                 precision=precision)[0])
+    stretches = np.array_split(torch.stack(losses).cpu().numpy(),
+                               min(POINTS, len(losses)))
+    ends = np.cumsum([len(part) for part in stretches]) * rung.batch_tokens
+    curve = [[int(end), round(float(part.mean()), 4)]
+             for end, part in zip(ends, stretches, strict=True)]
+    return evaluate(model, val_tokens, max_tokens=VALIDATION,
+                    precision=precision).loss, curve
 
 
-def ladder(preset: Preset, report=print) -> Runs:
-    """The preset's ladder: N (n,) parameters, D (n,) tokens, validation
-    loss (n,) in nats per token. Loaded where it was recorded or measured
-    before, else measured now. `report` is told which."""
+def ladder(preset: Preset, report=print) -> Ladder:
+    """The preset's ladder, loaded where it was recorded or measured before,
+    else measured now. `report` is told which."""
+    path = RECORDED / f"ladder_{preset.name}.json"
     plan = rungs(preset)
+    found = load(path) if path.is_file() else None
+    if found and list(found.rungs) == plan:
+        report(f"{len(plan)} runs, recorded {found.made['date'][:10]} on "
+               f"{found.made['device']}")
+        return found
+    run = prepared(preset)
+    path, began = run.folder / "ladder.json", time.monotonic()
+    with FileLock(f"{path}.lock"):
+        measure_all(run, plan, path)
+    report(f"{len(plan)} runs, trained here; this call took "
+           f"{time.monotonic() - began:.0f} s")
+    return load(path)
+
+
+def load(path: Path) -> Ladder:
+    """A recorded ladder. Raises FileNotFoundError when there is none."""
+    record = json.loads(Path(path).read_text(encoding="utf-8"))
+    runs = record["runs"]
+    return Ladder(tuple(Rung.from_dict(run["rung"]) for run in runs),
+                  np.array([run["loss"] for run in runs]),
+                  tuple(np.array(run["curve"]) for run in runs),
+                  record["corpus"], record["provenance"])
+
+
+def measure_all(run: Run, plan: list[Rung], path: Path,
+                workers: int = 1) -> None:
+    """Measure every rung that the file at `path` does not hold, on so many
+    processes of one thread each: the models are so small that threads would
+    mostly wait for each other. Runs of another plan are dropped."""
+    held = {}
+    if path.is_file():
+        held = {_key(r["rung"]): r for r in json.loads(
+            path.read_text(encoding="utf-8"))["runs"]}
     wanted = [rung.to_dict() for rung in plan]
-    record = _load(RECORDED / f"ladder_{preset.name}.json", wanted)
-    if record:
-        made = record["provenance"]
-        report(f"{len(plan)} runs, recorded {made['date'][:10]} on "
-               f"{made['device']}")
-    else:
-        run = prepared(preset)
-        path = run.folder / "ladder.json"
-        with FileLock(f"{path}.lock"):
-            record = _load(path, wanted) or _measure_all(run, plan)
-            write_json(path, record)
-        report(f"{len(plan)} runs, trained here in {record['seconds']:.0f} s")
-    N = [count_parameters(rung.model).total for rung in plan]
-    D = [rung.tokens for rung in plan]
-    return Runs(*(np.array(v, float) for v in (N, D, record["losses"])))
+    held = {key: held[key] for key in map(_key, wanted) if key in held}
+    missing = [rung for rung in wanted if _key(rung) not in held]
+    with tqdm(total=len(plan), initial=len(held), desc="ladder", unit="run",
+              mininterval=5) as bar:
+        for done in _measured(run, missing, workers):
+            held[_key(done["rung"])] = done
+            bar.update()
+            write_json(path, dict(
+                runs=[held[key] for key in map(_key, wanted) if key in held],
+                corpus=run.record["corpus"],
+                tokenizer=run.tokenizer.fingerprint,
+                provenance=provenance(choose_device())))
 
 
-def _load(path: Path, wanted: list[dict]) -> dict:
-    record = json.loads(path.read_text()) if path.is_file() else {}
-    return record if record.get("rungs") == wanted else {}
+def _key(rung: dict) -> str:
+    return json.dumps(rung, sort_keys=True)
 
 
-def _measure_all(run: Run, plan: list[Preset]) -> dict:
-    began, state = time.monotonic(), torch.get_rng_state()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # models so small that sharing costs more
+def _measured(run: Run, missing: list[dict], workers: int):
+    """Each rung's record, as soon as it is there."""
+    if workers == 1:
+        yield from (_one(run.folder, rung) for rung in missing)
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        # the longest first, so that none is left alone at the end
+        jobs = [pool.submit(_one, run.folder, rung) for rung in sorted(
+            missing, key=lambda rung: -rung["budget"])]
+        for job in as_completed(jobs):
+            yield job.result()
+
+
+def _one(folder: Path, rung: dict) -> dict:
+    run, began = open_run(folder), time.monotonic()
+    state, threads = torch.get_rng_state(), torch.get_num_threads()
+    torch.set_num_threads(1)
     try:
-        losses = [measure(rung, run.train_tokens, run.val_tokens)
-                  for rung in tqdm(plan, "ladder", unit="run", mininterval=5)]
+        loss, curve = measure(Rung.from_dict(rung).preset, run.train_tokens,
+                              run.val_tokens, choose_device())
     finally:
         torch.set_num_threads(threads)
         torch.set_rng_state(state)
-    return dict(rungs=[rung.to_dict() for rung in plan], losses=losses,
-                seconds=time.monotonic() - began,
-                corpus=run.record["corpus"],
-                tokenizer=run.tokenizer.fingerprint,
-                provenance=provenance("cpu"))
+    return dict(rung=rung, loss=loss, curve=curve,
+                seconds=time.monotonic() - began)
 
 
 def predict(preset: Preset, fits: Bootstrap | None = None) -> Prediction:
     """Predict the validation loss at the end of the preset's run from its
     ladder, and store it beside the run for chapter 4 to check. A stored
     prediction is made anew only when the ladder changed."""
-    runs = ladder(preset, report=lambda line: None)
+    runs = ladder(preset, report=lambda line: None).runs
     path = prepared(preset).folder / "prediction.json"
     key = [float(value) for value in runs.loss]
     record = json.loads(path.read_text()) if path.is_file() else {}
@@ -156,7 +308,24 @@ def predict(preset: Preset, fits: Bootstrap | None = None) -> Prediction:
     return Prediction(**record["prediction"])
 
 
+def main(arguments=None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("preset")
+    parser.add_argument("--corpus", help="other text than the preset's")
+    parser.add_argument("--name", help="of the record: ladder_NAME.json")
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    options = parser.parse_args(arguments)
+    preset = load_preset(options.preset)
+    if options.corpus:
+        preset = replace(preset, corpus=options.corpus)
+        run = prepare(home() / f"ladder-{options.name}", preset,
+                      load_corpus(options.corpus))
+    else:
+        run = prepared(preset)
+    name = options.name or preset.name
+    measure_all(run, rungs(preset), RECORDED / f"ladder_{name}.json",
+                options.workers)
+
+
 if __name__ == "__main__":
-    chosen = load_preset(sys.argv[1])
-    write_json(RECORDED / f"ladder_{chosen.name}.json",
-               _measure_all(prepared(chosen), rungs(chosen)))
+    sys.exit(main())

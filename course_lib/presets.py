@@ -27,7 +27,7 @@ class Preset:
     weight_decay: float = 0.1
     clip: float = 1.0
     seed: int = 0
-    schedule: str = "cosine"
+    schedule: str = "wsd"
 
     def __post_init__(self):
         for name in ("tokens", "batch_tokens", "warmup_steps", "seed"):
@@ -86,8 +86,8 @@ PRESETS = {preset.name: preset for preset in (
     Preset("laptop", "stories:36000",
            GPTConfig(vocab_size=1024, context_length=128,
                      n_layer=4, n_head=4, n_embd=128),
-           tokens=4_000_000, batch_tokens=4_096,
-           learning_rate=3e-3, warmup_steps=50),
+           tokens=4_000_000, batch_tokens=1_024,
+           learning_rate=6e-3, warmup_steps=200),
     Preset("full", "bookcorpus",
            GPTConfig(vocab_size=50_304, context_length=512,
                      n_layer=8, n_head=8, n_embd=512),

@@ -507,7 +507,7 @@ for size in np.unique(ours.N):
 # :::
 
 # %%
-our_fits = bootstrap(*ours)
+our_fits = bootstrap(*ours.runs)
 guess = ladder.predict(small, our_fits)
 print(f"{guess.N:,} parameters, {guess.D:,} tokens")
 print(f"predicted loss: {guess}")

@@ -13,9 +13,9 @@ from course_lib.stages import prepared, trained
 
 TINY = Preset("tiny", "stories:400",
               GPTConfig(vocab_size=320, context_length=32, n_layer=2,
-                        n_head=2, n_embd=32),
+                        n_head=2, n_embd=64),
               tokens=16_384, batch_tokens=512, learning_rate=4e-3,
-              warmup_steps=4)
+              warmup_steps=4, schedule="wsd")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -26,33 +26,68 @@ def home(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", ["smoke", "laptop"])
-def test_rungs_are_smaller_and_end_where_they_end(name):
+def test_valleys_spend_their_budget_on_five_sizes_in_the_presets_way(name):
     preset = load_preset(name)
     plan = ladder.rungs(preset)
-    assert len(plan) == len(ladder.WIDTHS) * len(ladder.TOKENS)
+    for number, budget in enumerate(sorted({r.budget for r in plan})):
+        valley = [r for r in plan if r.budget == budget]
+        first = valley[:ladder.SIZES]
+        spent = [6 * r.preset.tokens * ladder.count_parameters(
+            r.preset.model).total for r in first]
+        one_step = max(s / r.preset.steps for s, r in zip(spent, first,
+                                                          strict=True))
+        assert spent == pytest.approx([budget] * ladder.SIZES, abs=one_step)
+        assert len({r.preset.model for r in first}) == ladder.SIZES
+        # a second seed in the middle, and at both ends two other rates
+        extra = valley[ladder.SIZES:]
+        middle = first[ladder.SIZES // 2].preset
+        assert all(r.preset.model == middle.model for r in extra)
+        assert [r.rate for r in extra] == (
+            [1, 0.5, 2] if number in (0, len(ladder.BUDGETS) - 1) else [1])
+        assert {r.preset.seed for r in first} != {extra[0].preset.seed}
     for rung in plan:
-        assert rung.model.n_embd < preset.model.n_embd
-        assert rung.tokens == rung.steps * rung.batch_tokens
-        assert rung.tokens <= preset.tokens
-        assert rung.batch_tokens == preset.batch_tokens
-        assert rung.model.vocab_size == preset.model.vocab_size
-        assert rung.model.context_length == preset.model.context_length
-        assert rung.learning_rate >= preset.learning_rate
+        small = rung.preset
+        assert small.model.n_embd < preset.model.n_embd
+        assert small.tokens == small.steps * small.batch_tokens
+        assert small.learning_rate == pytest.approx(
+            rung.rate * preset.learning_rate
+            * (preset.model.n_embd / small.model.n_embd) ** 0.5)
+        for same in ("batch_tokens", "schedule", "weight_decay", "clip"):
+            assert getattr(small, same) == getattr(preset, same)
+        for same in ("vocab_size", "context_length", "dropout"):
+            assert getattr(small.model, same) == getattr(preset.model, same)
+
+
+def test_no_rung_of_the_recorded_ladder_is_shorter_than_a_thousand_steps():
+    assert all(rung.preset.steps >= 1000
+               for rung in ladder.rungs(load_preset("laptop")))
 
 
 def test_a_rung_is_what_the_trainer_would_reach():
     run = prepared(TINY)
-    loss = ladder.measure(TINY, run.train_tokens, run.val_tokens)
-    assert loss == pytest.approx(trained(TINY).log[-1]["val_loss"], rel=1e-4)
+    loss, curve = ladder.measure(TINY, run.train_tokens, run.val_tokens)
+    log = trained(TINY).log
+    assert loss == pytest.approx(log[-1]["val_loss"], rel=1e-4)
+    losses = [record["loss"] for record in log if "loss" in record]
+    assert len(losses) == len(curve)  # one stretch a step, in so short a run
+    assert [loss for _, loss in curve] == pytest.approx(losses, abs=1e-3)
+    assert curve[-1][0] == TINY.tokens
 
 
 def test_ladder_is_measured_once_and_predicts():
     said = []
-    runs = ladder.ladder(TINY, said.append)
+    rungs = ladder.ladder(TINY, said.append)
+    path = prepared(TINY).folder / "ladder.json"
+    written = path.read_bytes()
     again = ladder.ladder(TINY, said.append)
-    assert np.array_equal(runs.loss, again.loss)
-    assert "12 runs, trained here" in said[0] and said[0] == said[1]
-    assert runs.loss.shape == (12,) and np.all(runs.loss < np.log(320) + 0.1)
+    assert path.read_bytes() == written
+    assert np.array_equal(rungs.loss, again.loss)
+    assert "28 runs, trained here" in said[0]
+    assert rungs.loss.shape == (28,) and np.all(rungs.loss < np.log(320) + 0.3)
+    assert len(rungs.runs.loss) == 24  # without those at other rates
+    small, large = rungs.split()
+    assert large.budget.min() > small.budget.max()
+    assert len(small.loss) + len(large.loss) == 28
     first = ladder.predict(TINY)
     path = prepared(TINY).folder / "prediction.json"
     written = path.stat().st_mtime_ns
@@ -63,18 +98,34 @@ def test_ladder_is_measured_once_and_predicts():
     assert "nats per token" in str(first)
 
 
-def test_another_plan_is_measured_anew():
-    changed = replace(TINY, learning_rate=2e-3)
-    assert ladder._load(prepared(TINY).folder / "ladder.json", [
-        rung.to_dict() for rung in ladder.rungs(changed)]) == {}
+def test_an_interrupted_ladder_goes_on_and_another_plan_starts_anew(tmp_path):
+    path, run = tmp_path / "ladder.json", prepared(TINY)
+    plan = ladder.rungs(TINY)[:3]
+    ladder.measure_all(run, plan[:2], path)
+    record = json.loads(path.read_text())
+    record["runs"][0]["loss"] = 1.25  # to be recognised
+    path.write_text(json.dumps(record))
+    ladder.measure_all(run, plan, path, workers=2)
+    assert list(ladder.load(path).rungs) == plan
+    assert ladder.load(path).loss[0] == 1.25
+    other = ladder.rungs(replace(TINY, learning_rate=2e-3))[:2]
+    ladder.measure_all(run, other, path)
+    assert list(ladder.load(path).rungs) == other
+    assert ladder.load(path).loss[0] != 1.25
+
+
+def test_two_processes_measure_what_one_does(tmp_path):
+    run, plan = prepared(TINY), ladder.rungs(TINY)[:2]
+    for workers in (1, 2):
+        ladder.measure_all(run, plan, tmp_path / f"{workers}.json", workers)
+    assert np.array_equal(ladder.load(tmp_path / "1.json").loss,
+                          ladder.load(tmp_path / "2.json").loss)
 
 
 def test_recorded_ladders_fit_the_presets():
     for name in PRESETS:
         path = ladder.RECORDED / f"ladder_{name}.json"
         if path.is_file():
-            record = json.loads(path.read_text())
-            assert record["rungs"] == [
-                rung.to_dict() for rung in ladder.rungs(load_preset(name))]
-            assert len(record["losses"]) == len(record["rungs"])
-            assert record["provenance"]["device"]
+            found = ladder.load(path)
+            assert list(found.rungs) == ladder.rungs(load_preset(name))
+            assert found.made["device"]
