@@ -1,0 +1,240 @@
+"""From the recipe of 2023 to a cheaper one, one change at a time.
+
+    python benchmarks/savings.py [--plan]
+    python benchmarks/savings.py --line dropout=0.3 soft_cap=30
+
+Each line of LINES changes one thing in the recipe that the lines before it
+have left, and trains at three learning rates or more (factors of 2 around
+the last line's, going on while the best is at an end), then at the best one
+with a second seed. A line whose change helps with both seeds is kept. Every
+run works on the same number of positions, padding included, and is measured
+on the same held-out stories. At the end the last recipe is run for a half,
+a quarter and so on of the positions, to see how short a run can be.
+
+Writes book/results/savings.json after every run. What it already holds is
+not done again, so an interrupted campaign goes on where it was, and two
+processes share the work. `--line` adds a line of your own to the end, and
+`--plan` says what the runs will take.
+"""
+
+import argparse
+import hashlib
+import json
+import math
+import time
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+
+from course_lib import stages
+from course_lib.budget import flops_per_token
+from course_lib.data import write_json
+from course_lib.device import provenance
+from course_lib.presets import Preset, load_preset
+from course_lib.recipe import Recipe, Text, follow, small
+from course_lib.show import RESULTS
+
+POSITIONS = 786_432  # of a run
+SEEDS = (0, 1)
+RATE = 1e-3  # of the middle run of the first line
+FACTOR, WIDEST = 2, 4  # between rates; so many factors from the middle
+SHORTER = (2, 4, 8, 16)
+START = "the recipe of 2023"
+
+LINES = {
+    START: {},
+    "packed rows": dict(packed=True),
+    "GPT-2's first weights": dict(torch_init=False),
+    "warm-up and decay": dict(schedule="cosine", warmup=0.05),
+    "clipping": dict(clip=1.0),
+    "AdamW as in chapter 4": dict(optimizer="adamw"),
+    "half the batch": dict(batch_tokens=1024),
+    "no dropout": dict(dropout=0.0),
+    "twice the context": dict(context_length=128),
+    "rotary positions": dict(rotary=True),
+    "normed queries, keys": dict(qk_norm=True),
+    "squared ReLU": dict(relu_squared=True),
+    "projections from zero": dict(zero_init=True),
+    "soft-capped logits": dict(soft_cap=15.0),
+    "untied head": dict(untied=True),
+    "a late fall": dict(schedule="wsd"),
+    "Muon": dict(optimizer="muon"),
+}
+
+
+class Campaign:
+    """The runs that a file holds, and those that it does not hold yet.
+
+    `locks` is a folder that all processes at work on the file share.
+    """
+
+    def __init__(self, path: Path, locks: Path, text: Text, base: Preset,
+                 positions: int = POSITIONS, report=print):
+        self.path, self.locks, self.text = path, locks, text
+        self.base, self.positions, self.report = base, positions, report
+        self.about = dict(
+            provenance=provenance("cpu"), preset=base.to_dict(),
+            positions=positions, real_share=text.real)
+        locks.mkdir(parents=True, exist_ok=True)
+
+    def read(self) -> dict:
+        """The file's contents."""
+        if not self.path.is_file():
+            return dict(**self.about, lines=[], runs=[])
+        return json.loads(self.path.read_text(encoding="utf-8"))
+
+    def add(self, kind: str, record: dict, key=lambda one: one) -> None:
+        """Put a record into the file, in place of one with the same key."""
+        with FileLock(self.locks / "file.lock"):
+            result = self.read()
+            others = [r for r in result[kind] if key(r) != key(record)]
+            write_json(self.path, {**result, **self.about,
+                                   kind: [*others, record]})
+
+    def runs(self, name: str, asked: list[dict]) -> list[dict]:
+        """The records of the runs asked for, in that order: those that the
+        file holds, those made here, and those that another process makes
+        meanwhile, which are waited for at the end."""
+        made = {}
+        while len(made) < len(asked):
+            before = len(made)
+            for place, wanted in enumerate(asked):
+                if place not in made:
+                    try:
+                        with FileLock(self.locks / f"{_key(wanted)}.lock",
+                                      timeout=0):
+                            made[place] = self.run(name, **wanted)
+                    except Timeout:
+                        continue
+            if len(made) == before:
+                time.sleep(1)
+        return [made[place] for place in range(len(asked))]
+
+    def run(self, name, **wanted) -> dict:
+        """The run's record from the file, or made now."""
+        for run in self.read()["runs"]:
+            if _key({key: run[key] for key in wanted}) == _key(wanted):
+                return run
+        run = follow(Recipe.from_dict(wanted["recipe"]), self.text, self.base,
+                     wanted["asked"], wanted["rate"], wanted["seed"])
+        run = dict(name=name, **wanted, **run)
+        self.add("runs", run)
+        self.report(f"{name:22} rate {run['rate']:.1e}  seed {run['seed']}  "
+                    + (f"{run['bits_per_byte']:.4f} bits/byte"
+                       if run["loss"] else "diverged")
+                    + f"  {run['cpu_seconds']:.0f} s")
+        return run
+
+    def ask(self, recipe, rate, seed=SEEDS[0], part=1) -> dict:
+        """A run in words that the file keeps."""
+        return dict(recipe=recipe.to_dict(), rate=rate, seed=seed,
+                    asked=self.positions // part)
+
+    def tuned(self, name, recipe, middle: float) -> tuple[float, list[dict]]:
+        """(the best learning rate, its runs with each seed)."""
+        ends, steps = {}, [0, -1, 1]
+        while steps:
+            runs = self.runs(name, [self.ask(recipe, middle * FACTOR**k)
+                                    for k in steps])
+            ends |= dict(zip(steps, map(end, runs), strict=True))
+            best = min(ends, key=ends.get)
+            steps = [k for k in (best - 1, best + 1)
+                     if k not in ends and abs(k) <= WIDEST]
+        rate = middle * FACTOR**best
+        return rate, self.runs(name, [self.ask(recipe, rate, seed)
+                                      for seed in SEEDS])
+
+    def follow(self, lines: dict, kept=Recipe(), rate=RATE,  # noqa: B008
+               shorter=()) -> dict:
+        """Every line, then the shorter runs; the file's contents."""
+        best = None
+        for name, changes in lines.items():
+            recipe = kept.but(**changes)
+            tuned, runs = self.tuned(name, recipe, rate)
+            helps = best is None or all(
+                end(run) < end(other)
+                for run, other in zip(runs, best, strict=True))
+            if helps:
+                kept, best, rate = recipe, runs, tuned
+            self.add("lines", dict(
+                name=name, changes=changes, kept=helps, rate=tuned,
+                recipe=recipe.to_dict()), key=lambda line: line["name"])
+            self.report(f"{name}: {'kept' if helps else 'not kept'}")
+        for part in shorter:
+            self.runs(f"1/{part} of it", [self.ask(kept, rate, seed, part)
+                                          for seed in SEEDS])
+        return self.read()
+
+
+def end(run: dict) -> float:
+    """Where a run ended, in nats per token; nowhere if it diverged."""
+    return math.inf if run["loss"] is None else run["loss"]
+
+
+def _key(wanted: dict) -> str:
+    text = json.dumps(wanted, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def planned(base: Preset, positions: int = POSITIONS) -> tuple[int, float]:
+    """(runs, FLOP) of all lines if every change is kept and three rates
+    are enough."""
+    recipe, runs, flop = Recipe(), 0, 0.0
+    for changes in LINES.values():
+        recipe = recipe.but(**changes)
+        config = recipe.preset(base, positions, RATE, 0).model
+        runs += 2 + len(SEEDS)
+        flop += (2 + len(SEEDS)) * positions * flops_per_token(config)
+    for part in SHORTER:
+        runs += len(SEEDS)
+        flop += len(SEEDS) * positions / part * flops_per_token(config)
+    return runs, flop
+
+
+def field_value(text: str):
+    """FIELD=VALUE of the command line, the value as in JSON."""
+    name, _, given = text.partition("=")
+    try:
+        return name, json.loads(given)
+    except ValueError:
+        return name, given
+
+
+def main(arguments=None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--line", nargs="+", metavar="FIELD=VALUE",
+                        type=field_value, help="a line of your own, beside "
+                        "what was kept of the recorded ones")
+    parser.add_argument("--positions", type=int, default=POSITIONS,
+                        help="of each run (%(default)s)")
+    parser.add_argument("--out", type=Path, help="the file of results")
+    parser.add_argument("--plan", action="store_true",
+                        help="say what the runs will take, run nothing")
+    options = parser.parse_args(arguments)
+    base = small(load_preset("laptop"))
+    if options.plan:
+        runs, flop = planned(base, options.positions)
+        print(f"{runs} runs, {flop / 1e12:.0f} TFLOP")
+        return
+    torch.set_num_threads(1)  # matrices so small that sharing costs more
+    run = stages.prepared(load_preset("laptop"))
+    recorded, own = RESULTS / "savings.json", stages.home() / "savings.json"
+    path = options.out or (own if options.line else recorded)
+    work = Campaign(
+        path, run.folder / "savings", Text(run, options.positions // 64 + 64),
+        base, options.positions,
+        report=lambda line: print(line, flush=True))
+    if not options.line:
+        work.follow(LINES, shorter=SHORTER)
+        return
+    kept = [line for line in json.loads(recorded.read_text())["lines"]
+            if line["kept"]][-1]
+    changes = dict(options.line)
+    name = " ".join(f"{key}={value}" for key, value in changes.items())
+    work.follow({"what was kept": {}, name: changes},
+                Recipe.from_dict(kept["recipe"]), kept["rate"])
+
+
+if __name__ == "__main__":
+    main()
