@@ -146,9 +146,9 @@ GPUS: dict[str, GPU] = {gpu.name: gpu for gpu in (
          "Google Cloud g2-standard-4, list price, 2025"),
     _gpu("A10", 24, 31.2, 125, (8, 6), 1.29, "NVIDIA A10 datasheet",
          "Lambda, on demand, September 2026"),
-    _gpu("RTX 4090", 24, 82.6, 165.2, (8, 9), 0.69,
+    _gpu("RTX 4090", 24, 82.6, 165.2, (8, 9), 0.74,
          "NVIDIA Ada GPU architecture whitepaper, appendix A",
-         "RunPod Secure Cloud, list price, 2025"),
+         "RunPod Secure Cloud, September 2026"),
     _gpu("A100", 80, 19.5, 312, (8, 0), 1.79,
          "NVIDIA A100 datasheet, SXM 80 GB",
          "RunPod Secure Cloud, November 2026"),
@@ -216,8 +216,12 @@ def mfu(flop: float, seconds: float, gpu, precision: str | None = None):
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sum of money buys. N in parameters, D in tokens; `loss` and
-    its 90% `interval` are the law's, in nats per token of its own data."""
+    """What a sum of money buys: `flop` FLOP, spent on N parameters and D
+    tokens. `loss` is the law's, in nats per token of its own data.
+
+    `intervals` hold 90% of the refits of that law: (low, high) of "N", "D"
+    and "loss"; empty for a law without resamples.
+    """
 
     dollars: float
     gpu: GPU
@@ -227,24 +231,39 @@ class Plan:
     N: float
     D: float
     loss: float
-    interval: tuple[float, float] | None = None
+    source: str
+    intervals: dict[str, tuple[float, float]]
 
     def lines(self) -> list[str]:
         """The plan as lines of text, assumptions included."""
-        gpu, spread = self.gpu, ""
-        if self.interval:
-            spread = " (90% of fits: {:.2f} to {:.2f})".format(*self.interval)
+        gpu = self.gpu
+
+        def between(name, show):
+            if name not in self.intervals:
+                return ""
+            low, high = map(show, self.intervals[name])
+            return f" (90% of refits: {low} to {high})"
+
         return [
-            f"budget     ${self.dollars:g} on a {gpu.name} at "
-            f"${gpu.dollars_per_hour:g}/h ({gpu.price_source})",
-            f"time       {self.hours:.1f} hours",
-            f"compute    {self.flop:.2e} FLOP, projected at {self.mfu:.0%} of "
-            f"the peak of {gpu.peak_at() / 1e12:g} TFLOP/s "
-            f"({gpu.training_precision})",
-            f"model      {self.N / 1e6:,.0f}M parameters",
-            f"data       {self.D / 1e9:,.2f}B tokens",
-            f"loss       {self.loss:.2f} nats per token{spread}, as if on "
-            "the data and tokenizer of Hoffmann et al. 2022"]
+            f"budget   ${self.dollars:,.2f} on {gpu.name} at "
+            f"${gpu.dollars_per_hour}/h ({gpu.price_source}): "
+            f"{self.hours:.1f} hours",
+            f"compute  {self.flop:.3g} FLOP: {self.mfu:.0%} (assumed) of "
+            f"{gpu.peak_at() / 1e12:g} TFLOP/s in {gpu.training_precision}",
+            f"model    {count(self.N)} parameters" + between("N", count),
+            f"data     {count(self.D)} tokens" + between("D", count),
+            f"loss     {self.loss:.2f} nats per token"
+            + between("loss", "{:.2f}".format)
+            + ", on the text and tokenizer of the law",
+            f"law      {self.source}"]
+
+
+def count(value: float) -> str:
+    """A count with three digits and a unit: 50.3M, 1.1B."""
+    for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K")):
+        if value >= size:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:.3g}"
 
 
 def plan(dollars: float, gpu, mfu: float, law=None,
@@ -252,20 +271,24 @@ def plan(dollars: float, gpu, mfu: float, law=None,
     """The best model that `dollars` US$ buy on a GPU (chapter 2).
 
     Money buys hours, hours buy FLOP at the share `mfu` of the peak, and
-    `law` (a `scaling.ScalingLaw`) splits the FLOP between parameters N and
-    tokens D. Without a law it is `scaling.published_fit`, whose resamples
-    give the interval. Raises ValueError for a bad value.
+    `law` splits the FLOP between parameters N and tokens D: a
+    `scaling.ScalingLaw`, or a `scaling.Bootstrap`, whose resamples give the
+    intervals; `scaling.published_fit` without. Raises ValueError for a bad
+    value.
     """
     _check(dollars=dollars, mfu=mfu)
     gpu = _as_gpu(gpu)
     time = dollars / gpu.dollars_per_hour
     flop = time * 3600 * gpu.peak_at(precision) * mfu
-    interval = None
     if law is None:
         from course_lib.scaling import published_fit  # needs scipy
-        fits = published_fit()
-        law = fits.fit.law
-        interval = tuple(map(float, fits.loss(*law.optimum(flop))))
-    N, D = law.optimum(flop)
-    return Plan(dollars, gpu, mfu, time, flop, float(N), float(D),
-                float(law.loss(N, D)), interval)
+        law = published_fit()
+    fits, law = (law, law.fit.law) if hasattr(law, "fit") else (None, law)
+    N, D = map(float, law.optimum(flop))
+    intervals = {}
+    if fits:
+        of_N, of_D = fits.optimum(flop)
+        intervals = dict(N=of_N, D=of_D, loss=fits.loss(N, D))
+    return Plan(dollars, gpu, mfu, time, flop, N, D, float(law.loss(N, D)),
+                law.source, {name: tuple(map(float, pair))
+                             for name, pair in intervals.items()})

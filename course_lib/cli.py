@@ -96,35 +96,13 @@ def plan(options) -> None:
     """What a budget buys: compute, model, tokens, loss."""
     from course_lib import budget
     from course_lib.laws import PUBLISHED, ScalingLaw
-    plans = [budget.plan(options.dollars, options.gpu, options.mfu, law)
-             for law in PUBLISHED.values() if isinstance(law, ScalingLaw)]
-    best, gpu = plans[0], plans[0].gpu
-
-    def between(values):
-        return f"by other laws {count(min(values))} to {count(max(values))}"
-
-    print(f"budget   ${best.dollars:,.2f} on {gpu.name} at "
-          f"${gpu.dollars_per_hour}/h ({gpu.price_source}): "
-          f"{duration(best.hours)}")
-    print(f"compute  {best.flop:.3g} FLOP: {best.mfu:.0%} (assumed) of "
-          f"{gpu.peak_at() / 1e12:g} TFLOP/s in {gpu.training_precision}")
-    print(f"model    {count(best.N)} parameters; "
-          + between([plan.N for plan in plans]))
-    print(f"data     {count(best.D)} tokens; "
-          + between([plan.D for plan in plans]))
-    losses = [plan.loss for plan in plans]
-    print(f"loss     {best.loss:.2f} nats per token; by other laws "
-          f"{min(losses):.2f} to {max(losses):.2f}, each on its own text "
-          "and tokenizer")
-    print(f"law      {PUBLISHED['hoffmann_2022'].source}")
-
-
-def count(value: float) -> str:
-    """A count with three digits and a unit: 50.3M, 1.1B."""
-    for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K")):
-        if value >= size:
-            return f"{value / size:.3g}{unit}"
-    return f"{value:.3g}"
+    of = options.dollars, options.gpu, options.mfu
+    print(*budget.plan(*of).lines(), sep="\n")
+    others = [budget.plan(*of, law).N for law in PUBLISHED.values()
+              if isinstance(law, ScalingLaw)]
+    print(f"others   the published constants choose "
+          f"{budget.count(min(others))} to {budget.count(max(others))} "
+          "parameters")
 
 
 def prepare(options) -> None:

@@ -2,7 +2,8 @@
 
 The objective is that of Hoffmann et al. 2022, eq. 3: over all runs, the sum
 of the Huber loss (delta 1e-3) of log predicted minus log measured loss.
-`fitting.py` finds its minimum, `laws.py` holds the laws themselves.
+`fitting.py` finds its minimum, `laws.py` holds the laws themselves,
+`isoflop.py` the two ways to a best size that need no law.
 """
 
 import csv
@@ -16,7 +17,8 @@ from typing import NamedTuple
 import numpy as np
 
 from course_lib.fitting import Points, polish, starts
-from course_lib.laws import (  # part of this module's public names
+from course_lib.isoflop import envelope, growth, isoflop_parabola
+from course_lib.laws import (  # these are part of the public names here
     NAMES,
     PUBLISHED,
     KaplanLaw,
@@ -25,8 +27,8 @@ from course_lib.laws import (  # part of this module's public names
 )
 
 __all__ = ["PUBLISHED", "Bootstrap", "Fit", "KaplanLaw", "Runs", "ScalingLaw",
-           "bootstrap", "fit", "isoflop_parabola", "published_fit",
-           "published_runs", "repeated"]
+           "bootstrap", "envelope", "fit", "growth", "isoflop_parabola",
+           "published_fit", "published_runs", "repeated"]
 
 DELTA = 1e-3  # in log loss: beyond a tenth of a per cent, outliers count less
 BLOCK = 200  # resamples at a time, so that they stay in the cache
@@ -138,23 +140,6 @@ def bootstrap(N, D, loss, resamples: int = 1000, seed: int = 0,
                      int(np.count_nonzero(~sound)))
 
 
-def isoflop_parabola(N, loss):
-    """(N, loss) at the bottom of a parabola in log N through the runs of one
-    budget: approach 2 of Hoffmann et al. 2022.
-
-    Raises ValueError for fewer than three sizes or a parabola without a
-    bottom.
-    """
-    x, loss = np.log(np.asarray(N, float)), np.asarray(loss, float)
-    if len(np.unique(x)) < 3:
-        raise ValueError("a parabola needs three sizes or more")
-    c, b, a = np.polynomial.polynomial.polyfit(x - x.mean(), loss, 2)
-    if a <= 0:
-        raise ValueError("the losses have no lowest point: add larger or "
-                         "smaller sizes")
-    return np.exp(x.mean() - b / (2 * a)), c - b * b / (4 * a)
-
-
 def published_runs(outliers: bool = False) -> Runs:
     """The runs of Hoffmann et al. 2022, as Besiroglu et al. 2024 read them
     off figure 4: 240, or all 245 with the five highest losses.
@@ -190,8 +175,8 @@ def published_fit() -> Bootstrap:
     """
     path = Path(__file__).with_name("published_fits.csv")
     best, *rows = np.loadtxt(path, delimiter=",", skiprows=1)
-    law = ScalingLaw(*map(float, best), source="fitted to the points of "
-                     "Besiroglu et al. 2024, arXiv 2404.10102")
+    law = ScalingLaw(*map(float, best), source="fitted to runs of Hoffmann "
+                     "et al. 2022, as read off by Besiroglu et al. 2024")
     return Bootstrap(Fit(law, 1.018274e-3, 240),
                      ScalingLaw(*np.transpose(rows)))
 

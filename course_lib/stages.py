@@ -70,6 +70,13 @@ def trained(preset: Preset) -> Run:
     return run
 
 
+def prediction(preset: Preset):
+    """What the preset's ladder says that its run will end with, a
+    `ladder.Prediction`, stored before the run for chapter 4 to check."""
+    from course_lib import ladder  # which itself makes and loads by stages
+    return ladder.predict(preset)
+
+
 @cache
 def _source() -> str:
     digest = hashlib.sha256()

@@ -435,7 +435,7 @@ print(f"155M read once:  {many.loss(50e6, 155e6):.2f}")
 MFU = 0.40
 for name, gpu in GPUS.items():
     one = plan(50, gpu, MFU)
-    low, high = one.interval
+    low, high = one.intervals["loss"]
     print(f"{name:9} ${gpu.dollars_per_hour:.2f}/h {one.hours:4.0f} h "
           f"{one.flop:.1e} FLOPs  N* {one.N / 1e6:3.0f}M  "
           f"loss {low:.3f} to {high:.3f}")
@@ -461,8 +461,8 @@ for name, colour in zip(("T4", "V100", "A100", "H100"), plots.PALETTE):
     plans = [plan(m, name, MFU) for m in money]
     plt.plot(money, [p.loss for p in plans], color=colour, label=name)
     if name == "A100":
-        plt.fill_between(money, *np.transpose(
-            [p.interval for p in plans]), color=colour, alpha=0.2)
+        low, high = np.transpose([p.intervals["loss"] for p in plans])
+        plt.fill_between(money, low, high, color=colour, alpha=0.2)
 plt.xscale("log")
 plt.xlabel("dollars")
 plt.ylabel("predicted loss (nats per token)")

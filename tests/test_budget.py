@@ -3,6 +3,7 @@
 import dataclasses
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
@@ -12,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from course_lib import budget
 from course_lib.model import GPT, GPTConfig
 from course_lib.presets import load_preset
-from course_lib.scaling import PUBLISHED
+from course_lib.scaling import PUBLISHED, bootstrap
 
 FULL = load_preset("full").model
 SHAPES = [GPTConfig(512, 64, 2, 2, 64), GPTConfig(320, 96, 3, 4, 32),
@@ -118,15 +119,41 @@ def test_plan_is_the_way_back_from_dollars():
     assert budget.dollars(plan.flop, "V100", 0.16) == pytest.approx(50)
     assert 6 * plan.N * plan.D == pytest.approx(plan.flop)
     assert plan.loss == pytest.approx(float(law.loss(plan.N, plan.D)))
+    assert plan.intervals == {} and "refits" not in "".join(plan.lines())
 
 
-def test_plan_without_a_law_has_an_interval():
+def test_plan_by_default_has_intervals():
     plan = budget.plan(50, "v100", 0.16)
-    low, high = plan.interval
-    assert low < plan.loss < high < low + 0.2
+    for name in ("N", "D", "loss"):
+        low, high = plan.intervals[name]
+        assert low < getattr(plan, name) < high < 1.3 * low, name
+    low, high = plan.intervals["N"]
+    assert 6 * low * plan.intervals["D"][1] == pytest.approx(plan.flop)
     text = "\n".join(plan.lines())
-    assert "16%" in text and "V100" in text and "20.2 hours" in text
-    assert "Google Cloud" in text
+    for word in ("16%", "assumed", "V100", "20.2 hours", "Google Cloud",
+                 f"90% of refits: {budget.count(low)} to", "Hoffmann"):
+        assert word in text
+
+
+def test_plan_by_a_ladder_of_ones_own():
+    """Any bootstrap will do, with its intervals."""
+    law = PUBLISHED["besiroglu_2024"]
+    draw = np.random.default_rng(0)
+    N, D = np.exp(draw.uniform(np.log([[1e6], [2e7]]), np.log([[1e8], [2e9]]),
+                               (2, 40)))
+    fits = bootstrap(N, D, law.loss(N, D) * np.exp(draw.normal(0, 0.002, 40)),
+                     resamples=100)
+    plan = budget.plan(5, "T4", 0.3, fits)
+    assert plan.N == pytest.approx(float(fits.fit.law.optimum(plan.flop)[0]))
+    assert plan.intervals["N"] == pytest.approx(
+        fits.optimum(plan.flop)[0])
+
+
+@pytest.mark.parametrize("value, text", [
+    (50.3e6, "50.3M"), (1.1e9, "1.1B"), (2e12, "2T"), (4_096, "4.1K"),
+    (12, "12")])
+def test_count(value, text):
+    assert budget.count(value) == text
 
 
 @pytest.mark.parametrize("bad", [dict(mfu=0), dict(mfu=1.5), dict(flop=-1),
