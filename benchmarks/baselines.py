@@ -13,10 +13,10 @@ import lzma
 
 import numpy as np
 
-from course_lib.data import Tokens
 from course_lib.runs import open_run
 
 ORDER = 5
+TRAINING = 50_000_000  # tokens that are counted: each takes 100 bytes or so
 
 
 def kneser_ney(train, val, vocab_size: int, order: int = ORDER) -> float:
@@ -83,17 +83,24 @@ def find(keys, wanted):
     return at, keys[at] == wanted
 
 
-def text(tokens: Tokens, run) -> bytes:
+def text(ids, run) -> bytes:
     """The bytes of a token file's documents, joined by end-of-text (0)."""
     pieces = [run.tokenizer.token_bytes(i) or b"\0"
               for i in range(run.tokenizer.vocab_size)]
-    return b"".join(pieces[i] for i in tokens.ids)
+    return b"".join(pieces[i] for i in ids)
+
+
+def longest(vocab_size: int) -> int:
+    """The order of n-gram that still fits 64 bits, ORDER at most."""
+    return max(n for n in range(1, ORDER + 1) if vocab_size**n < 2**64)
 
 
 def baselines(run) -> dict[str, float]:
-    """Bits per byte of the run's validation text, by method."""
-    train, val = run.train_tokens, run.val_tokens
-    raw_train, raw_val = text(train, run), text(val, run)
+    """Bits per byte of the run's validation text, by method. Of a longer
+    training text only the first TRAINING tokens are used."""
+    val, V = run.val_tokens, run.tokenizer.vocab_size
+    train, order = run.train_tokens.ids[:TRAINING], longest(V)
+    raw_train, raw_val = text(train, run), text(val.ids, run)
     alone = len(lzma.compress(raw_val, preset=9))
     known = len(lzma.compress(raw_train, preset=9))
     both = len(lzma.compress(raw_train + raw_val, preset=9))
@@ -102,8 +109,8 @@ def baselines(run) -> dict[str, float]:
         "xz -9, the text alone": 8 * alone / val.bytes,
         "xz -9, after the training text": 8 * (both - known) / val.bytes,
         "Kneser-Ney, 5 bytes": kneser_ney(*read, 256) / val.bytes,
-        "Kneser-Ney, 5 tokens": kneser_ney(
-            train.ids, val.ids, run.tokenizer.vocab_size) / val.bytes}
+        f"Kneser-Ney, {order} tokens": kneser_ney(
+            train, val.ids, V, order) / val.bytes}
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 """
 
 import argparse
+from pathlib import Path
 
 from baselines import baselines
 
@@ -58,8 +59,10 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", help="a run folder")
     parser.add_argument("name", help="of the file in book/results")
+    parser.add_argument("--to", metavar="FOLDER", type=Path, default=RESULTS,
+                        help="another folder for the file")
     options = parser.parse_args()
-    path = RESULTS / f"{options.name}.json"
+    path = options.to / f"{options.name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, record(open_run(options.run)))
     print(path)

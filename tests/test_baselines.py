@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
-from baselines import kneser_ney  # noqa: E402
+from baselines import kneser_ney, longest  # noqa: E402
 
 
 @pytest.mark.parametrize("order", [1, 2, 3, 5])
@@ -36,3 +36,12 @@ def test_unigrams_by_hand():
     train = np.array([0, 0, 0, 0, 1, 1, 2, 3, 3, 3, 0, 0, 1, 4])
     cost = [kneser_ney(train, np.array([0, t]), 8, 1) for t in (0, 7)]
     assert cost[0] < cost[1]
+
+
+@pytest.mark.parametrize("vocab_size, order", [
+    (256, 5), (4096, 5), (7131, 5), (7132, 4), (50_304, 4), (65_536, 3)])
+def test_the_order_fits_the_vocabulary(vocab_size, order):
+    """A full run's entries are too many for five of them to be one number."""
+    assert longest(vocab_size) == order
+    ids = np.random.default_rng(0).integers(0, vocab_size, 500)
+    assert 0 < kneser_ney(ids, ids[:50], vocab_size, order) < np.inf
