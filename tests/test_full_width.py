@@ -34,8 +34,8 @@ def test_the_full_run_in_small(tmp_path):
         pytest.skip("real books are needed: none in ../shared/corpus/sample")
     (tmp_path / "book.txt").write_bytes(books[0].read_bytes()[:TEXT])
     done = subprocess.run(
-        [SCRIPT, tmp_path / "book.txt", tmp_path, "--vocab", str(V), "--tokens",
-         str(STEPS * 1024), "--batch", "1024"],
+        [SCRIPT, tmp_path / "book.txt", tmp_path, "--vocab", str(V),
+         "--tokens", str(STEPS * 1024), "--batch", "1024"],
         capture_output=True, text=True, cwd=tmp_path, env={
             **os.environ, "PYTHONPATH": str(REPO), "PATH": os.pathsep.join(
                 [str(Path(sys.executable).parent), os.environ["PATH"]])})
