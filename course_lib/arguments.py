@@ -85,6 +85,8 @@ def parser(doctor, plan, prepare, train, evaluate, sample, export):
     add("--precision", choices=["bfloat16", "float16", "float32"],
         help="the number format of matrix products; what the device does "
         "best without")
+    add("--save-seconds", type=float, help="between checkpoints; 120 "
+        "without, and longer where saving would take over 1%% of the time")
     add("--tensorboard", action="store_true", help="also write the logs for "
         "TensorBoard, under RUN/tensorboard")
     add = verb(evaluate, what="a run folder, or with --text the folder of a "

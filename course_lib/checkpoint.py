@@ -63,6 +63,16 @@ def checkpoints(folder) -> list[Path]:
     return sorted(Path(folder).glob("step-????????"))
 
 
+def set_aside(folder, step: int) -> None:
+    """Rename the checkpoints after `step`, which `load_newest` passed over as
+    damaged, so that they do not count among the two that are kept."""
+    for path in checkpoints(folder):
+        if path.name > f"step-{step:08d}":
+            aside = path.with_name(path.name.replace("step", "damaged"))
+            shutil.rmtree(aside, ignore_errors=True)
+            path.rename(aside)
+
+
 def load_newest(folder, model, optimizer=None, report=None) -> dict | None:
     """Load the newest checkpoint that verifies; returns its state.
 

@@ -137,7 +137,7 @@ def train(options) -> None:
         return None
     result = run.train(
         micro_rows=options.micro_rows, number_format=options.precision,
-        tensorboard=options.tensorboard)
+        save_seconds=options.save_seconds, tensorboard=options.tensorboard)
     if not first_process():
         return None
     if result.step < run.preset.steps:

@@ -188,15 +188,18 @@ def _rung(preset: Preset, width: float, budget: float) -> Rung:
 def measure(rung: Preset, train_tokens, val_tokens, device: str = "cpu"):
     """Train one rung; (validation loss, curve), in nats per token."""
     model, optimizer = start(rung, device)
-    precision, losses = autocast(device), []
+    precision = autocast(device)
+    # one tensor for all: small ones kept between the steps' large ones
+    # would break up the heap, to gigabytes in some thousand steps
+    losses = torch.zeros(rung.steps, device=device)
     for step in range(rung.steps):
         batch = [part.to(device) for part in train_tokens.batch(
             step, rung.rows, rung.model.context_length, rung.seed)]
-        losses.append(train_step(model, optimizer, batch,
-                                 learning_rate(step, rung), rung.clip,
-                                 precision=precision)[0])
-    stretches = np.array_split(torch.stack(losses).cpu().numpy(),
-                               min(POINTS, len(losses)))
+        losses[step] = train_step(model, optimizer, batch,
+                                  learning_rate(step, rung), rung.clip,
+                                  precision=precision)[0]
+    stretches = np.array_split(losses.cpu().numpy(),
+                               min(POINTS, rung.steps))
     ends = np.cumsum([len(part) for part in stretches]) * rung.batch_tokens
     curve = [[int(end), round(float(part.mean()), 4)]
              for end, part in zip(ends, stretches, strict=True)]

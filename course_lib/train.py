@@ -128,13 +128,16 @@ def train_step(model, optimizer, batch, rate, clip, micro_rows=None,
 def train(folder, preset: Preset, data: Tokens, validation: Tokens, *,
           device: str | None = None, micro_rows: int | None = None,
           number_format: str | None = None, stop_at: int | None = None,
-          tensorboard: bool = False, progress: bool = True) -> Result:
+          save_seconds: float | None = None, tensorboard: bool = False,
+          progress: bool = True) -> Result:
     """Train in a run folder, from its newest checkpoint or from nothing.
 
     Under torchrun every process calls it, and the first one writes.
     `number_format` is bfloat16, float16 or float32, the device's own
     without. `stop_at` ends the call after that step, with a checkpoint to
-    go on from; so do SIGTERM and Ctrl-C. Raises Diverged when the loss is
+    go on from; so do SIGTERM and Ctrl-C. Besides, one is written every
+    `save_seconds`: 120 without, and longer where saving takes over a
+    hundredth of the time. Raises Diverged when the loss is
     no longer a number, and ValueError when the data or the checkpoints do
     not fit the preset or are damaged.
     """
@@ -158,6 +161,8 @@ def train(folder, preset: Preset, data: Tokens, validation: Tokens, *,
     fresh = dict(step=0, seconds=0.0, fingerprint=fingerprint)
     state = checkpoint.load_newest(
         folder / "checkpoints", model, optimizer) or fresh
+    if world.first:
+        checkpoint.set_aside(folder / "checkpoints", state["step"])
     if state["fingerprint"] != fingerprint:
         raise ValueError(f"the checkpoints in {folder} were made with other "
                          "data or another configuration: start a new run")
@@ -185,7 +190,7 @@ def train(folder, preset: Preset, data: Tokens, validation: Tokens, *,
                **({} if progress and world.first else {"disable": True}))
     with bar, stop_signals() as stopping:
         saved = mark = time.monotonic()
-        interval = SAVE_SECONDS
+        interval = save_interval(0, save_seconds)
         while True:
             last = step == preset.steps
             if step in snapshots and world.first:
@@ -255,11 +260,14 @@ def train(folder, preset: Preset, data: Tokens, validation: Tokens, *,
                                  **({"scaler": scaler.state_dict()}
                                     if float16 else {})))
                     saved = mark = time.monotonic()
-                    interval = save_interval(saved - now)
+                    interval = save_interval(saved - now, save_seconds)
 
 
-def save_interval(seconds: float) -> float:
-    """Seconds until the next checkpoint, when one takes so many."""
+def save_interval(seconds: float, wanted: float | None = None) -> float:
+    """Seconds until the next checkpoint, when one takes `seconds`: those
+    `wanted`, or else what keeps saving a small share of the time."""
+    if wanted is not None:
+        return wanted
     return max(SAVE_SECONDS, seconds / SAVE_SHARE)
 
 
@@ -313,12 +321,19 @@ def save_snapshot(folder: Path, step: int, model: GPT) -> None:
 
 @contextlib.contextmanager
 def stop_signals():
-    """A list that SIGTERM or Ctrl-C fill, instead of ending the process."""
+    """A list that SIGTERM or Ctrl-C fill, instead of ending the process.
+    A second one ends it: whoever asks twice will not wait for a save."""
     caught = []
+
+    def note(number, _frame):
+        caught.append(number)
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
     if threading.current_thread() is not threading.main_thread():
         yield caught  # only the main thread may handle signals
         return
-    before = {number: signal.signal(number, lambda n, _: caught.append(n))
+    before = {number: signal.signal(number, note)
               for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield caught

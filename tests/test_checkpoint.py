@@ -148,6 +148,17 @@ def test_saving_again_outlives_a_damaged_newest(folder):
                                                      "step-00000015"]
 
 
+def test_a_damaged_one_that_is_set_aside_does_not_count(folder):
+    flip(folder / "step-00000020" / "model.safetensors")
+    for _ in range(2):  # the second time there is nothing to do
+        checkpoint.set_aside(folder, 10)
+        assert [p.name for p in checkpoints(folder)] == ["step-00000010"]
+        assert (folder / "damaged-00000020").is_dir()
+    save_checkpoint(folder, 30, *trained(), {})
+    assert [p.name for p in checkpoints(folder)] == ["step-00000010",
+                                                     "step-00000030"]
+
+
 def test_a_failed_save_leaves_the_others_alone(folder, monkeypatch):
     def full(*args):
         raise OSError(28, "No space left on device")

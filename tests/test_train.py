@@ -192,6 +192,22 @@ def test_a_signal_saves_and_exits(tmp_path, number):
     assert (folder / "checkpoints" / f"step-{last:08d}").is_dir()
 
 
+def test_a_second_ctrl_c_does_not_wait_for_a_save():
+    with pytest.raises(KeyboardInterrupt), trainer.stop_signals() as caught:
+        signal.raise_signal(signal.SIGINT)
+        assert caught == [signal.SIGINT]
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_checkpoints_come_as_often_as_asked(run, monkeypatch):
+    saved = []
+    monkeypatch.setattr(trainer.checkpoint, "save_checkpoint",
+                        lambda folder, step, *more: saved.append(step))
+    run.train(progress=False, save_seconds=0)
+    assert len(saved) > 3 and saved[-1] == STEPS
+
+
 def test_a_stop_during_an_evaluation_is_saved(run, monkeypatch):
     real = trainer.evaluate
 
