@@ -3,13 +3,15 @@
     python benchmarks/savings.py [--plan]
     python benchmarks/savings.py --line dropout=0.3 soft_cap=30
 
-Each line of LINES changes one thing in the recipe that the lines before it
-have left, and trains at three learning rates or more (factors of 2 around
-the last line's, going on while the best is at an end), then at the best one
-with a second seed. A line whose change helps with both seeds is kept. Every
-run works on the same number of positions, padding included, and is measured
-on the same held-out stories. At the end the last recipe is run for a half,
-a quarter and so on of the positions, to see how short a run can be.
+Each line changes one thing in the recipe that the lines before it have left,
+and trains at three learning rates or more (factors of 2 around the last
+line's, going on while the best is at an end), then at the best one with a
+second seed. The lines of HABITS lead from the 2023 recipe to the book's, and
+their changes are kept whatever they do; those of IDEAS are kept where they
+help with both seeds. Every run works on the same number of positions, padding
+included, and is measured on the same held-out stories. At the end the last
+recipe is run for a half, a quarter and so on of the positions, to see how
+short a run can be.
 
 Writes book/results/savings.json after every run. What it already holds is
 not done again, so an interrupted campaign goes on where it was, and two
@@ -42,16 +44,18 @@ FACTOR, WIDEST = 2, 4  # between rates; so many factors from the middle
 SHORTER = (2, 4, 8, 16)
 START = "the recipe of 2023"
 
-LINES = {
+HABITS = {
     START: {},
     "packed rows": dict(packed=True),
     "GPT-2's first weights": dict(torch_init=False),
     "warm-up and decay": dict(schedule="cosine", warmup=0.05),
     "clipping": dict(clip=1.0),
     "AdamW as in chapter 4": dict(optimizer="adamw"),
-    "half the batch": dict(batch_tokens=1024),
+    "half the batch": dict(batch_tokens=512),
     "no dropout": dict(dropout=0.0),
     "twice the context": dict(context_length=128),
+}
+IDEAS = {
     "rotary positions": dict(rotary=True),
     "normed queries, keys": dict(qk_norm=True),
     "squared ReLU": dict(relu_squared=True),
@@ -61,6 +65,7 @@ LINES = {
     "a late fall": dict(schedule="wsd"),
     "Muon": dict(optimizer="muon"),
 }
+LINES = HABITS | IDEAS
 
 
 class Campaign:
@@ -155,12 +160,15 @@ class Campaign:
             helps = best is None or all(
                 end(run) < end(other)
                 for run, other in zip(runs, best, strict=True))
-            if helps:
+            keep = helps or name in HABITS
+            if keep:
                 kept, best, rate = recipe, runs, tuned
             self.add("lines", dict(
-                name=name, changes=changes, kept=helps, rate=tuned,
-                recipe=recipe.to_dict()), key=lambda line: line["name"])
-            self.report(f"{name}: {'kept' if helps else 'not kept'}")
+                name=name, changes=changes, helps=helps, kept=keep,
+                rate=tuned, recipe=recipe.to_dict()),
+                key=lambda line: line["name"])
+            self.report(f"{name}: {'helps' if helps else 'does not help'}, "
+                        f"{'kept' if keep else 'not kept'}")
         for part in shorter:
             self.runs(f"1/{part} of it", [self.ask(kept, rate, seed, part)
                                           for seed in SEEDS])

@@ -47,7 +47,7 @@ class Recipe:
 
     packed: bool = False
     context_length: int = 64
-    batch_tokens: int = 2048
+    batch_tokens: int = 1024
     schedule: str = "constant"
     warmup: float = 0.0
     clip: float = NEVER

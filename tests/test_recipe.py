@@ -144,7 +144,7 @@ def test_dropout_is_off_when_measured_and_on_again(text):
 
 def test_a_recipe_says_what_it_is():
     preset = Recipe().preset(small(tiny.PRESET), 20_480, 1e-3, 1)
-    assert (preset.steps, preset.warmup_steps, preset.seed) == (10, 0, 1)
+    assert (preset.steps, preset.warmup_steps, preset.seed) == (20, 0, 1)
     assert preset.model == GPTConfig(300, 64, 2, 2, 64, dropout=0.1)
     changed = Recipe().but(packed=True, rotary=True)
     assert changed == replace(Recipe(), packed=True, variant=Variant(
