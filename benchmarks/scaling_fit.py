@@ -91,6 +91,7 @@ def main():
                         help="resamples for the others")
     options = parser.parse_args()
     np.seterr(over="ignore", invalid="ignore", divide="ignore")
+    made = provenance("cpu")
     runs = scaling.published_runs()
     draws = np.random.default_rng(0).integers(
         len(runs.N), size=(options.few, len(runs.N)))
@@ -151,7 +152,7 @@ def main():
                     quartiles=[low * scale, high * scale], **more)
 
     write_json(RESULTS / "scaling_fit.json", dict(
-        provenance=provenance("cpu"), points=len(runs.N),
+        provenance=made, points=len(runs.N),
         starts=len(STARTS), resamples=RESAMPLES,
         fit=[row(name, taken, 1 if name == "ours" else CHUNKS,
                  objective=min(values[name]))

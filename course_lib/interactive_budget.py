@@ -54,7 +54,7 @@ def dollars_chart(dollars: int = 50, gpu: str = "V100", mfu: int = 40,
         alt.param(name="gpu", value=find_gpu(gpu).name,
                   bind=alt.binding_select(options=list(GPUS), name="GPU ")),
         alt.param(name="mfu", value=mfu, bind=alt.binding_range(
-            min=5, max=70, step=1, name="MFU, % (assumed) "))]
+            min=5, max=70, step=1, name="assumed MFU, % "))]
     derived = {
         "price": f"({table})[gpu][0]",
         "hours": "dollars / price",
@@ -108,14 +108,14 @@ def _valley(best: dict) -> alt.LayerChart:
         color=PALETTE[0], clip=True)
     dot = alt.Chart(alt.Data(values=[{}])).transform_calculate(
         n="n_best", loss="l_best").mark_point(
-        color=PALETTE[1], filled=True, size=70)
+        color=PALETTE[1], filled=True, size=70, opacity=1)
     title = "predicted loss (nats per token)"
     return alt.layer(
         area.encode(x=x, y=alt.Y("low:Q", scale=y, title=title),
                     y2="high:Q"),
         line.encode(x=x, y=alt.Y("loss:Q", scale=y, title=title)),
         dot.encode(x=x, y=alt.Y("loss:Q", scale=y, title=title)),
-    ).properties(width=290, height=190)
+    ).properties(width=280, height=190)
 
 
 def _totals() -> alt.LayerChart:
@@ -140,7 +140,7 @@ def _totals() -> alt.LayerChart:
         line.mark_text(align="left", fontSize=13).encode(
             x=alt.value(0), y=alt.value(10 + 19 * place), text="line:N")
         for place, line in enumerate(lines))
-    ).properties(width=290, height=19 * len(lines))
+    ).properties(width=280, height=19 * len(lines))
 
 
 def _counted(text: str) -> str:
