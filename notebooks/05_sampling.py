@@ -29,15 +29,16 @@ card("05_sampling", needs="chapter 4",
 # %% [markdown]
 # ## What did training change?
 #
-# The trainer kept the weights at the start, at 1%, at 10% and at the end of
-# the run. We give each the same beginning, "life is about", and the same
-# random numbers, so that only the weights differ.
+# The trainer kept the weights before the first step, after 1% of the steps,
+# after 10%, and at the end. We give each the same beginning, "life is about",
+# and the same random numbers, so that only the weights differ.
 #
 # **Predict.** What will be right first: which tokens are common, the
 # spelling of words, or the thread of a sentence?
 
 # %%
 from course_lib.sample import generate
+from course_lib.show_text import side_by_side, visible
 
 run = stages.trained(preset)
 tokenizer = run.tokenizer
@@ -45,28 +46,37 @@ prompt = tokenizer.encode("life is about")
 
 
 def speak(model, prompt=prompt, tokens=60, **options):
-    options = dict(temperature=0.8, seed=3, stop_id=tokenizer.eot,
+    options = dict(temperature=0.8, seed=0, stop_id=tokenizer.eot,
                    max_new_tokens=tokens) | options
     [ids] = generate(model, [prompt], **options)
     return visible(tokenizer.decode(prompt + ids))
 
 
-def visible(text):
-    """Control characters, which a page cannot show, as \ufffd."""
-    return "".join(c if c.isprintable() or c == "\n" else "\ufffd"
-                   for c in text)
-
+# %% [markdown]
+# Beside it stands a run that was recorded, because it takes too long for a
+# page: the same architecture, somewhat larger, and trained on old novels in
+# the public domain instead of the built-in stories.
 
 # %%
-for step, model in run.snapshots():
-    print(f"--- after {step:,} steps\n{speak(model)}\n")
+books = load_result("books.json")
+columns = {
+    "the built-in stories": [speak(m, tokens=80)
+                             for _, m in run.snapshots()],
+    "real books": [sample["text"] for sample in books["samples"]]}
+shares = ["0% of the steps", "1%", "10%", "all of them"]
+side_by_side("One prompt, two models, four moments of their training.",
+             columns, shares)
 
 # %% [markdown]
 # Untrained, every token is as likely as any other, so what you see is the
 # vocabulary shaken in a bag. Then come the common tokens, then words in
 # plausible order, and last what stretches over a sentence.
 #
-# Left to start by itself, after end-of-text, the trained model tells a story.
+# The right column got further into English and makes less sense. The stories
+# are a small world, made up by a grammar with a few hundred nouns, and a model
+# of this size can hold nearly all of it. Real books are not a small world.
+#
+# Left to start by itself, after end-of-text, our model tells a story.
 
 # %%
 import textwrap
@@ -80,36 +90,29 @@ for paragraph in visible(tokenizer.decode(ids)).split("\n"):
 # Read it once for grammar and once for memory: is the child in the last
 # sentence the one from the first? Grammar is learned early, because every
 # sentence teaches it. Keeping track of who is who pays in few places and
-# comes late; a longer run or a larger model is what it takes.
+# comes late.
 #
-# The built-in stories are a small world. For comparison, here is the same
-# architecture in another size, trained on old books in the public domain. It
-# is a recorded run: nothing is computed here but the sentence around the
-# numbers.
+# ## How good is the model of real books?
+#
+# It has the tone of an old novel and none of its sense. Is that good? Ask
+# first what it was given.
 
 # %%
-books = load_result("books.json")
 files = books["run"]["files"]
 hours = books["training"]["seconds"] / 3600
-print(f"{files['train']['documents']} books to learn from, "
-      f"{files['val']['documents']} held out; {hours:.1f} hours on "
-      f"{books['provenance']['threads']} CPU core, "
-      f"{books['provenance']['date']}")
-for name, value in books["run"]["preset"]["model"].items():
-    print(f"  {name:15} {value}")
-
-# %%
-for sample in books["samples"]:
-    print(f"--- after {sample['step']:,} steps")
-    print(visible(sample["text"]), end="\n\n")
+print(f"{books['parameters']:,} parameters;",
+      f"{files['train']['documents']} books to learn from,",
+      f"{files['val']['documents']} held out")
+print(f"{books['training']['tokens']:,} tokens",
+      f"({books['training']['passes']:.1f} passes over the text),")
+print(f"{hours:.1f} hours on one core of a CPU,",
+      books["provenance"]["date"])
 
 # %% [markdown]
-# A model this small has the tone of an old novel and none of its sense. To
-# know whether that is good, hold it against something that is not a neural
-# network. A compressor such as `xz` is a predictor in disguise: whatever it
+# Then hold it against something that is not a neural network. A compressor such as `xz` is a predictor in disguise: whatever it
 # can foresee, it need not store. An n-gram model counts what follows the
-# last four tokens (or bytes), with {term}`Kneser-Ney smoothing` for what it never saw
-# {cite}`kneser1995`. All are measured in bits per byte of the same held-out
+# last four tokens (or bytes), with {term}`Kneser-Ney smoothing` for what it
+# never saw {cite}`kneser1995`. All are measured in bits per byte of the same held-out
 # book, having seen the same training text where they can use it.
 
 # %% mystnb={"figure": {"caption": "Bits per byte of a held-out book; shorter is better. The GPT and the n-gram models learned from the same books.", "name": "fig-baselines"}, "image": {"alt": "Horizontal bars of bits per byte for xz, two Kneser-Ney models and the GPT; the GPT's bar is the shortest."}}
@@ -124,15 +127,13 @@ plt.gca().invert_yaxis()
 plt.xlabel("bits per byte");
 
 # %%
-seen, training = books["validation"], books["training"]
-print(f"{books['parameters']:,} parameters,",
-      f"{training['tokens']:,} tokens",
-      f"({training['passes']:.1f} passes over the text)")
+seen = books["validation"]
 print(f"loss {seen['loss']:.3f} nats per token,",
       f"perplexity {seen['perplexity']:.1f},",
       f"{seen['bits_per_byte']:.3f} bits per byte")
 
 # %% tags=["remove-cell"]
+assert books["provenance"]["threads"] == 1
 assert seen["bits_per_byte"] < min(
     books["baselines_bits_per_byte"].values())
 
@@ -177,6 +178,33 @@ for ax, (name, options) in zip(axes, settings.items()):
     plots.plot_distribution(row, names, ax, title=name)
 
 # %% [markdown]
+# Temperature and top-p are easier to feel than to read about. In the next
+# figure both are sliders. The outline is the model's own row, the filled bar
+# what is left of it at your setting, and below stand four continuations
+# drawn there, always with the same random numbers.
+#
+# **Predict**, then drag. At temperature 2, how much of the probability sits
+# in the bar of all other tokens? How far must top-p go down before only the
+# first token is left? And where between the two ends do the sentences fall
+# apart?
+
+# %%
+from course_lib.interactive import show_chart
+from course_lib.interactive_sampling import (
+    sampling_chart,
+    sampling_grid,
+)
+
+grid = sampling_grid(model, tokenizer, "life is about")
+show_chart(sampling_chart(grid), "Bars of the likeliest next tokens, "
+           "before and after temperature and top-p, and texts drawn so. "
+           "Two sliders change the settings.")
+
+# %% [markdown]
+# A page cannot run a model, so all settings were computed when it was built:
+# the figure only looks them up. In a notebook you are not bound to its
+# settings or to its prompt.
+#
 # **Predict.** Which of the settings below will repeat itself? Which will
 # lose the thread?
 
@@ -239,8 +267,8 @@ assert with_cache == without
 # ## How good is it, really?
 #
 # Samples convince people, and they mislead: a model that copied its
-# training text would write beautifully. Two checks. The first is the loss
-# on text it never saw, in {term}`bits per byte`, so that models with other
+# training text would write beautifully. So measure. The loss on text it never
+# saw comes first, in {term}`bits per byte`, so that models with other
 # vocabularies can be compared.
 
 # %%
@@ -252,14 +280,86 @@ print(f"perplexity     {result.perplexity:.2f}")
 print(f"bits per byte  {result.bits_per_byte:.3f}")
 
 # %% [markdown]
-# The second is to look for copies: the longest run of tokens in a sample
+# One number for a whole split hides where the bits go. A token that the model
+# gave probability $p$ costs $-\log_2 p$ bits, its {term}`surprisal`, and
+# the loss is their mean (in nats). So we can print a story and see where the
+# model is surprised. It has never read this one.
+#
+# **Predict.** Where will the surprises be: at the start of words or at their
+# end? At names? At the second mention of a name?
+
+# %%
+import numpy as np
+
+from course_lib.evaluate import documents
+from course_lib.show_text import surprisal
+
+
+def bits_of(ids):
+    row = torch.tensor([tokenizer.eot, *ids])
+    with torch.no_grad():
+        z = model(row[None, :-1])[0].double()
+    taken = z.log_softmax(-1).gather(1, row[1:, None])[:, 0]
+    return (-taken / np.log(2)).tolist()
+
+
+# %%
+held_out = next(documents(run.val_tokens, tokenizer))
+story = tokenizer.encode(held_out)[:preset.model.context_length]
+surprisal(tokenizer, story, bits_of(story))
+
+# %% [markdown]
+# Pale is expected, dark is not, and the worst carry their bits as a number.
+# The bits go where the story makes a choice: a name, a thing, a turn. Once
+# a name is there, its second mention is nearly free. Here are the worst five,
+# with what the model would have bet on.
+
+# %%
+with torch.no_grad():
+    rows = model(torch.tensor([[tokenizer.eot, *story[:-1]]]))[0]
+best = rows.softmax(-1).max(-1)
+bits = bits_of(story)
+for at in sorted(range(len(story)), key=bits.__getitem__)[:-6:-1]:
+    guess = tokenizer.decode([best.indices[at].item()])
+    print(f"...{tokenizer.decode(story[max(0, at - 8):at])[-24:]!r}: "
+          f"{tokenizer.decode([story[at]])!r} cost {bits[at]:.1f} bits;"
+          f" {guess!r} had {best.values[at]:.0%}")
+
+# %% [markdown]
+# Wrong is what the next paragraph shows. Jane Austen's is the best-known
+# first sentence of an English novel, and this model has never left its small
+# world.
+
+# %%
+austen = ("It is a truth universally acknowledged, that a single "
+          "man in possession of a good fortune, must be in want of a "
+          "wife.")
+sentence = tokenizer.encode(austen)[:preset.model.context_length]
+surprisal(tokenizer, sentence, bits_of(sentence))
+
+# %%
+for name, ids in (("the story", story), ("Jane Austen", sentence)):
+    size = len(tokenizer.decode(ids).encode())
+    print(f"{name}: {sum(bits_of(ids)) / size:.2f} bits per byte")
+
+# %% tags=["remove-cell"]
+assert sum(bits_of(story)) / len(held_out.encode()) < 8
+assert (sum(bits_of(sentence)) / len(austen.encode())
+        > result.bits_per_byte)
+
+# %% [markdown]
+# A model is good at its own kind of text and at nothing else, and a figure
+# from one text says little about another. That is why a comparison of two
+# models needs the same text for both, and bits per byte rather than nats.
+#
+# ## Has it learned by heart?
+#
+# The last check is to look for copies: the longest run of tokens in a sample
 # that also stands in the training text. In a
 # small world expect a long one: there are only so many ways to say that it
 # rained.
 
 # %%
-import numpy as np
-
 ids = generate(model, [prompt], 100, seed=5, stop_id=tokenizer.eot)[0]
 known = run.train_tokens.ids
 corpus = known.tobytes()
@@ -283,17 +383,29 @@ print(f"{len(longest)} tokens: {tokenizer.decode(longest)!r}")
 # %% [markdown]
 # ## How do others use it?
 #
-# In the form that everyone's tools read. `save_hf` writes the weights as
-# safetensors, the configuration, and the tokenizer; the Transformers library
-# loads the folder without our package. We check that it agrees.
+# In the form that everyone's tools read. `export_run` writes the weights as
+# safetensors, the configuration, the tokenizer, and a card. The card is
+# filled from the run's own record, so that whoever finds your model knows
+# what it was trained on and what it is good for.
 
 # %%
 import tempfile
+from pathlib import Path
 
-from course_lib.hub import save_hf
+from course_lib.publish import export_run, push
 
-folder = tempfile.mkdtemp()
-save_hf(model, tokenizer, folder)
+folder = Path(tempfile.mkdtemp(), "stories-gpt")
+export_run(run, folder)
+for path in sorted(folder.iterdir()):
+    print(f"{path.name:22} {path.stat().st_size:>9,} bytes")
+
+# %%
+print((folder / "README.md").read_text())
+
+# %% [markdown]
+# The Transformers library loads the folder without our package and without a
+# network. We check that it agrees: the same ids, the same logits, and the
+# same continuation when both always take the likeliest token.
 
 # %%
 import transformers
@@ -302,20 +414,61 @@ transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
 theirs = transformers.AutoModelForCausalLM.from_pretrained(folder)
 their_tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+inputs = their_tokenizer("life is about", return_tensors="pt")
 with torch.no_grad():
-    gap = (theirs(torch.tensor([prompt])).logits[:, -1] - logits).abs()
-print(f"largest difference of a logit: {gap.max():.1e}")
-print("same ids:", their_tokenizer("life is about").input_ids == prompt)
+    gap = (theirs(**inputs).logits[:, -1] - logits).abs().max()
+print(f"largest difference of a logit: {gap:.1e}")
+
+# %%
+[theirs_says] = theirs.generate(**inputs, do_sample=False,
+                                max_new_tokens=30)
+[ours] = generate(model, [prompt], 30, temperature=0,
+                  stop_id=tokenizer.eot)
+print(tokenizer.decode(prompt + ours))
+print("the same in Transformers:",
+      theirs_says.tolist()[:len(prompt + ours)] == prompt + ours)
 
 # %% tags=["remove-cell"]
-assert gap.max() < 1e-4
-assert their_tokenizer("life is about").input_ids == prompt
+assert gap < 1e-4
+assert inputs.input_ids[0].tolist() == prompt
+assert theirs_says.tolist()[:len(prompt + ours)] == prompt + ours
 
 # %% [markdown]
-# From a terminal the same is `course sample RUN`, `course evaluate RUN` and
-# `course export RUN --to DIR`; the last one also writes a model card from
-# the run's record, so that whoever finds your model knows what it was
-# trained on.
+# The way back works too, and not only for our own models: `load_hf` reads
+# any GPT-2 in this format, with its tokenizer. Text that your run held out
+# is text that a downloaded GPT-2 can be measured on, in bits per byte.
+
+# %%
+from course_lib.evaluate import evaluate_text
+from course_lib.hub import load_hf
+
+back, its_tokenizer = load_hf(folder)
+texts = documents(run.val_tokens, tokenizer)
+again = evaluate_text(back, its_tokenizer, texts)
+print(f"{again.bits_per_byte:.3f} bits per byte")
+
+# %% tags=["remove-cell"]
+assert abs(again.bits_per_byte - result.bits_per_byte) < 1e-6
+
+# %% [markdown]
+# Publishing is one more call. It uploads the folder as one commit to a page
+# of yours on the Hugging Face Hub, after you have signed in with
+# `hf auth login`; with `dry_run` it looks and sends nothing. Think about the
+# licence first. The card states none until you name one, and what you may
+# name depends on the text you trained on.
+
+# %%
+print("would be published at",
+      push(folder, "you/stories-gpt", dry_run=True))
+
+# %% [markdown]
+# From a terminal all of this is three lines:
+#
+# ```bash
+# course sample RUN --prompt "life is about" --temperature 0.8 --top-p 0.9
+# course evaluate RUN         # or: course evaluate GPT2_FOLDER --text RUN
+# course export RUN --to DIR --push you/stories-gpt --license mit
+# ```
 #
 # :::{admonition} Takeaway
 # :class: tip
