@@ -10,91 +10,90 @@ tokens depend on its prompt, the seed and its index, never on the others.
 
 import random
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch.nn import functional as F
 
+from course_lib.draw import Sampling, probabilities
 from course_lib.model import GPT, KVCache
 
-
-def probabilities(logits, temperature=1.0, top_k=None, top_p=None):
-    """(B, V) logits -> (B, V) float64 probabilities to draw from.
-
-    temperature 0 puts all weight on the largest logit. `top_k` keeps the k
-    likeliest tokens; `top_p` keeps the fewest that together reach p, after
-    temperature and top_k (Holtzman et al. 2020).
-    """
-    logits = logits.double()
-    if temperature == 0:
-        return F.one_hot(logits.argmax(-1), logits.size(-1)).double()
-    # the largest becomes 0, so that no temperature overflows
-    logits = (logits - logits.amax(-1, keepdim=True)) / temperature
-    # stable, so that equal logits are kept in the order of their ids
-    values, order = logits.sort(descending=True, stable=True)
-    if top_k is not None:
-        values[:, top_k:] = -torch.inf
-    share = values.softmax(-1)
-    if top_p is not None:
-        before = share.cumsum(-1) - share
-        share = share.masked_fill(before >= top_p, 0.0)
-        share = share / share.sum(-1, keepdim=True)
-    return torch.zeros_like(logits).scatter(-1, order, share)
+__all__ = ["generate", "stream", "probabilities", "window_start"]
 
 
 def generate(model: GPT, prompts: list[list[int]], max_new_tokens: int,
              temperature: float = 1.0, top_k: int | None = None,
              top_p: float | None = None, stop_id: int | None = None,
-             seed: int | None = None, use_cache: bool = True,
-             ) -> list[list[int]]:
+             seed: int | None = None, use_cache: bool = True, *,
+             min_p: float | None = None, repetition_penalty: float = 1.0,
+             generator: torch.Generator | None = None,
+             logprobs: bool = False):
     """Continue each prompt; returns the new tokens only, without `stop_id`.
 
-    Prompts may differ in length and must not be empty. Runs in evaluation
-    mode and puts the model back as it was. Raises ValueError for a setting
-    or a token out of range.
+    Prompts may differ in length and must not be empty. temperature 0 takes
+    the likeliest token; see `course_lib.draw.probabilities` for top_k,
+    top_p and min_p. A repetition_penalty above 1 makes tokens of the prompt
+    and of what was generated less likely. The same seed, or a generator in
+    the same state, gives the same tokens. With `logprobs` returns (tokens,
+    log-probabilities in nats that the model gave them, whatever the
+    settings). Runs in evaluation mode and puts the model back as it was.
+    Raises ValueError for a setting or a token out of range.
     """
-    rows = [[] for _ in prompts]
-    for row, token in stream(model, prompts, max_new_tokens, temperature,
-                             top_k, top_p, stop_id, seed, use_cache):
+    rows, scores = [[] for _ in prompts], [[] for _ in prompts]
+    for row, token, *score in stream(
+            model, prompts, max_new_tokens, temperature, top_k, top_p,
+            stop_id, seed, use_cache, min_p=min_p, generator=generator,
+            repetition_penalty=repetition_penalty, logprobs=logprobs):
         rows[row].append(token)
-    return rows
+        scores[row] += score
+    return (rows, scores) if logprobs else rows
 
 
 @torch.no_grad()
 def stream(model: GPT, prompts, max_new_tokens, temperature=1.0, top_k=None,
-           top_p=None, stop_id=None, seed=None, use_cache=True,
-           ) -> Iterator[tuple[int, int]]:
-    """Like `generate`, but yields (row, token) as soon as each is drawn."""
-    _check(model, prompts, max_new_tokens, temperature, top_k, top_p)
-    if seed is None:
-        seed = random.SystemRandom().getrandbits(32)
-    draws = [random.Random(f"{seed}/{row}") for row in range(len(prompts))]
+           top_p=None, stop_id=None, seed=None, use_cache=True, *,
+           min_p=None, repetition_penalty=1.0, generator=None,
+           logprobs=False) -> Iterator[tuple]:
+    """Like `generate`, but yields (row, token), or (row, token, its
+    log-probability), as soon as each is drawn."""
+    sampling = Sampling(temperature, top_k, top_p, min_p, repetition_penalty)
+    _check(model, prompts, max_new_tokens)
+    seed = _seed(seed, generator)
+    draws = [random.Random(f"{seed}/{row}").random
+             for row in range(len(prompts))]
     texts = [list(prompt) for prompt in prompts]
     active = list(range(len(prompts)))
     reader = (CachedReader if use_cache else Reader)(model)
     for _ in range(max_new_tokens):
         if not active:
             return
-        training = model.training
-        model.eval()
-        try:
-            hidden = reader([texts[row] for row in active])  # (B, C)
-            logits = F.linear(hidden, model.head)
-        finally:
-            model.train(training)
-        share = probabilities(logits, temperature, top_k, top_p).cpu()
-        u = torch.tensor([draws[row].random() for row in active],
-                         dtype=torch.float64)[:, None]
-        ends = share.cumsum(-1)
-        chosen = torch.searchsorted(ends, u * ends[:, -1:], right=True)
+        logits = reader.logits([texts[row] for row in active])  # (B, V)
+        chosen = sampling.choose(logits, [texts[row] for row in active],
+                                 [draws[row] for row in active])
+        scores = [()] * len(active)
+        if logprobs:
+            scores = logits.double().log_softmax(-1).gather(
+                -1, torch.tensor(chosen, device=logits.device)[:, None]
+            ).tolist()
         kept = []
-        for place, token in enumerate(chosen[:, 0].tolist()):
+        for place, token in enumerate(chosen):
             if token != stop_id:
                 kept.append(place)
                 texts[active[place]].append(token)
-                yield active[place], token
+                yield active[place], token, *scores[place]
         if len(kept) < len(active):
             reader.keep(kept)
             active = [active[place] for place in kept]
+
+
+def _seed(seed, generator):
+    """What the rows' random numbers are made from."""
+    if generator is None:
+        return random.SystemRandom().getrandbits(32) if seed is None else seed
+    if seed is not None:
+        raise ValueError("give a seed or a generator, not both")
+    return torch.randint(2**62, (), generator=generator,
+                         device=generator.device).item()
 
 
 def window_start(n: int, context: int) -> int:
@@ -104,14 +103,26 @@ def window_start(n: int, context: int) -> int:
 
 
 class Reader:
-    """Each row's last hidden state, by reading its whole window anew."""
+    """Each row's next logits, by reading its whole window anew."""
 
     def __init__(self, model: GPT):
         self.model = model
+        # a quantized model has a last layer of its own
+        self.last = getattr(model, "logits", None) or partial(
+            F.linear, weight=model.head)
         self.device = model.head.device
         self.context = model.config.context_length
 
-    def __call__(self, texts: list[list[int]]):
+    def logits(self, texts: list[list[int]]):
+        """Rows of any length -> (B, V), as the model does in evaluation."""
+        training = self.model.training
+        self.model.eval()
+        try:
+            return self.last(self.hidden(texts))
+        finally:
+            self.model.train(training)
+
+    def hidden(self, texts):
         """Rows of any length -> (B, C)."""
         return self.read(texts)
 
@@ -138,7 +149,7 @@ class CachedReader(Reader):
 
     cache: KVCache | None = None
 
-    def __call__(self, texts):
+    def hidden(self, texts):
         if self.cache is None:
             self.cache = self._new(len(texts))
             return self.read(texts, self.cache)
@@ -176,7 +187,7 @@ class CachedReader(Reader):
                        dtype=self.model.head.dtype)
 
 
-def _check(model, prompts, max_new_tokens, temperature, top_k, top_p):
+def _check(model, prompts, max_new_tokens):
     V = model.config.vocab_size
     for number, prompt in enumerate(prompts):
         if not len(prompt):
@@ -188,10 +199,3 @@ def _check(model, prompts, max_new_tokens, temperature, top_k, top_p):
     if max_new_tokens < 0:
         raise ValueError(f"max_new_tokens must be 0 or more, not "
                          f"{max_new_tokens}")
-    if not 0 <= temperature < float("inf"):
-        raise ValueError("temperature must be 0 (greedy) or more, not "
-                         f"{temperature}")
-    if top_k is not None and top_k < 1:
-        raise ValueError(f"top_k must be 1 or more, not {top_k}")
-    if top_p is not None and not 0 < top_p <= 1:
-        raise ValueError(f"top_p must lie in (0, 1], not {top_p}")

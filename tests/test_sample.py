@@ -8,6 +8,7 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
+from course_lib.draw import likeliest, penalize
 from course_lib.model import GPT, GPTConfig
 from course_lib.sample import generate, probabilities, stream, window_start
 
@@ -40,7 +41,11 @@ def constant_model(logits):
 OPTIONS = [dict(), dict(temperature=0), dict(temperature=0.3),
            dict(temperature=5.0), dict(top_k=3), dict(top_p=0.7),
            dict(top_k=5, top_p=0.5, temperature=1.3), dict(stop_id=4),
-           dict(stop_id=11, temperature=2.0, top_k=9)]
+           dict(stop_id=11, temperature=2.0, top_k=9), dict(min_p=0.3),
+           dict(repetition_penalty=1.5),
+           dict(repetition_penalty=1.7, temperature=0),
+           dict(repetition_penalty=0.8, min_p=0.1, top_k=9, top_p=0.9,
+                stop_id=3)]
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
@@ -102,9 +107,10 @@ def test_top_k_of_one_is_greedy(model):
     assert generate(model, RAGGED, 20, top_k=1, seed=1) == greedy
     assert generate(model, RAGGED, 20, top_p=1e-9, seed=2) == greedy
     assert generate(model, RAGGED, 20, temperature=1e-12, seed=3) == greedy
+    assert generate(model, RAGGED, 20, min_p=1.0, seed=4) == greedy
 
 
-def expected(logits, temperature=1.0, top_k=None, top_p=None):
+def expected(logits, temperature=1.0, top_k=None, top_p=None, min_p=None):
     """The distribution to draw from, in plain Python."""
     weights = {i: math.exp(x / temperature) for i, x in enumerate(logits)}
     kept = sorted(weights, key=lambda i: (-weights[i], i))[:top_k]
@@ -116,14 +122,19 @@ def expected(logits, temperature=1.0, top_k=None, top_p=None):
                 break
             nucleus.append(i)
             reached += weights[i] / total
-        kept, total = nucleus, sum(weights[i] for i in nucleus)
+        kept = nucleus
+    if min_p is not None:
+        kept = [i for i in kept if weights[i] >= min_p * max(weights.values())]
+    total = sum(weights[i] for i in kept)
     return [weights[i] / total if i in kept else 0.0
             for i in range(len(logits))]
 
 
 LOGITS = [0.5, -1.0, 2.0, 1.9, 0.0, -3.0, 1.0]
 DRAWS = [dict(), dict(temperature=0.5), dict(temperature=3.0), dict(top_k=3),
-         dict(top_p=0.8), dict(temperature=2.0, top_k=5, top_p=0.7)]
+         dict(top_p=0.8), dict(temperature=2.0, top_k=5, top_p=0.7),
+         dict(min_p=0.1), dict(min_p=0.15, temperature=2.0),
+         dict(min_p=0.3, top_k=4, top_p=0.9, temperature=1.5)]
 
 
 @pytest.mark.parametrize("options", DRAWS, ids=str)
@@ -148,6 +159,50 @@ def test_equal_logits_are_kept_in_the_order_of_their_ids():
     assert share == [0.5, 0.5, 0, 0, 0, 0]
 
 
+@pytest.mark.parametrize("spread", [0.0, 0.1, 1.0, 3.0, 10.0])
+@pytest.mark.parametrize("options", [
+    dict(top_k=40), dict(top_p=0.5), dict(top_p=0.99), dict(min_p=0.05),
+    dict(top_k=700, top_p=0.95, min_p=0.01, temperature=0.7)], ids=str)
+def test_filters_of_a_large_vocabulary(spread, options):
+    """The shortcuts for tens of thousands of tokens, on flat rows and steep
+    ones in one batch, with many equal logits."""
+    torch.manual_seed(0)
+    rows = (torch.randn(3, 9000) * torch.tensor([[spread], [3.0], [8.0]])
+            ).round(decimals=1)
+    share = probabilities(rows, **options)
+    for row, got in zip(rows.tolist(), share, strict=True):
+        wanted = torch.tensor(expected(row, **options), dtype=torch.float64)
+        # a token whose rank hangs on the last digit of a sum may differ
+        assert ((got > 0) != (wanted > 0)).sum() <= 1
+        torch.testing.assert_close(got, wanted, rtol=0, atol=1e-3)
+        assert got.sum() == pytest.approx(1)
+
+
+def test_equal_values_at_the_edge():
+    rows = torch.tensor([[1.0, 3, 2, 2, 3, 2, 0], [9.0, 8, 7, 6, 5, 4, 3]])
+    values, ids = likeliest(rows, 3)
+    assert values.tolist() == [[3, 3, 2], [9, 8, 7]]
+    assert ids.tolist() == [[1, 4, 2], [0, 1, 2]]
+
+
+def test_repetition_penalty_against_transformers():
+    from transformers import RepetitionPenaltyLogitsProcessor
+    logits = torch.randn(3, 40, generator=torch.Generator().manual_seed(0))
+    texts = [[1, 5, 1], [39, 0, 2], [7, 7, 7]]
+    for penalty in (0.5, 1.3, 4.0):
+        theirs = RepetitionPenaltyLogitsProcessor(penalty)(
+            torch.tensor(texts), logits.clone())
+        before = logits.clone()
+        torch.testing.assert_close(penalize(logits, texts, penalty), theirs)
+        assert torch.equal(logits, before)
+
+
+def test_repetition_penalty_looks_at_prompt_and_new_tokens():
+    model = constant_model(LOGITS)
+    [row] = generate(model, [[2]], 3, temperature=0, repetition_penalty=1e9)
+    assert row == [3, 6, 0]  # the likeliest that was not there yet
+
+
 @pytest.mark.parametrize("temperature", [1e-320, 1e-12, 1e12, 1e300])
 def test_extreme_temperatures_stay_numbers(temperature):
     share = probabilities(torch.tensor([[1e4, -1e4, 0.0]]), temperature)
@@ -160,6 +215,36 @@ def test_the_seed_decides(model):
     assert generate(model, RAGGED, 20, seed=-1) == generate(
         model, RAGGED, 20, seed=-1)
     assert generate(model, RAGGED, 20) != generate(model, RAGGED, 20)
+
+
+def test_a_generator_decides_as_a_seed_does(model):
+    def draw():
+        return torch.Generator().manual_seed(5)
+
+    source = draw()
+    first, second = (generate(model, RAGGED, 20, generator=source)
+                     for _ in range(2))
+    assert first == generate(model, RAGGED, 20, generator=draw()) != second
+    with pytest.raises(ValueError, match="a seed or a generator, not both"):
+        generate(model, RAGGED, 20, generator=source, seed=1)
+
+
+@pytest.mark.parametrize("options", [
+    dict(), dict(temperature=0), dict(top_k=2, temperature=0.5, stop_id=4)],
+    ids=str)
+@pytest.mark.parametrize("use_cache", [True, False])
+def test_log_probabilities_are_the_models(model, options, use_cache):
+    options = options | dict(seed=1, use_cache=use_cache)
+    rows, scores = generate(model, RAGGED, 3 * T, logprobs=True, **options)
+    assert rows == generate(model, RAGGED, 3 * T, **options)
+    for prompt, row, score in zip(RAGGED, rows, scores, strict=True):
+        assert len(score) == len(row)
+        for place, token in enumerate(row):
+            text = prompt + row[:place]
+            text = torch.tensor([text[window_start(len(text), T):]])
+            with torch.no_grad():
+                known = model(text)[0, -1].log_softmax(-1)[token].item()
+            assert score[place] == pytest.approx(known, abs=1e-12)
 
 
 def test_no_global_random_state_is_touched(model):
@@ -215,7 +300,10 @@ def test_nothing_to_do(model):
     (dict(top_k=-3), "top_k must be 1 or more"),
     (dict(top_p=0.0), "top_p must lie"),
     (dict(top_p=1.1), "top_p must lie"),
-    (dict(top_p=math.nan), "top_p .* not nan")])
+    (dict(top_p=math.nan), "top_p .* not nan"),
+    (dict(min_p=-0.1), "min_p must lie"), (dict(min_p=1.1), "min_p must lie"),
+    (dict(repetition_penalty=0.0), "repetition_penalty must be above 0"),
+    (dict(repetition_penalty=math.nan), "repetition_penalty .* not nan")])
 def test_bad_values_are_named(model, bad, message):
     with pytest.raises(ValueError, match=message):
         generate(model, **(dict(prompts=[[1]], max_new_tokens=3) | bad))
