@@ -43,6 +43,12 @@ class ScalingLaw:
                 raise ValueError(f"{name} must be {least} and finite, not "
                                  f"{getattr(self, name)}")
 
+    def __str__(self):
+        if np.ndim(self.E):
+            return f"{np.size(self.E)} laws"
+        return (f"{self.E:.4g} + {self.A:.4g} / N^{self.alpha:.4g} + "
+                f"{self.B:.4g} / D^{self.beta:.4g}")
+
     def loss(self, N, D):
         """Nats per token of N parameters trained on D tokens."""
         N, D = positive(N=N, D=D)

@@ -230,17 +230,23 @@ for share in (0.7, 0.5, 0.35, 0.25):
     extra = near.overhead(share, C)
     print(f"{share:4.0%} of the parameters: {extra:5.2f} times the "
           f"FLOPs, {extra / share:5.1f} times the tokens")
+best_N = near.optimum(C)[0]
+gap = near.isoflop(C, best_N) - near.E
+wall = (near.A / gap) ** (1 / near.alpha) / best_N
+print(f"{wall:4.0%} of the parameters: not with all the text there is")
 
 # %% [markdown]
 # A model of 70% of the size is almost free, half the size costs a quarter
-# more, and then a wall comes: below some size no amount of text will do.
+# more, and then a wall comes: at a seventh of the size the second item of
+# the bill alone is as much as both together were.
 
 # %% [markdown]
 # ## How are the constants found?
 #
 # Fitting means choosing five constants so that predictions and measured
-# losses agree. To see whether a method can be trusted, give it an answer
-# that you know: take a law, invent 60 runs, add half a per cent of noise.
+# losses agree. To see whether a method can be trusted, give it a question
+# whose answer you know: take a law, invent 60 runs, add half a per cent of
+# noise.
 
 # %%
 draw = np.random.default_rng(0)
@@ -249,8 +255,10 @@ D = N * np.exp(draw.uniform(np.log(3), np.log(100), 60))
 noisy = law.loss(N, D) * np.exp(draw.normal(0, 0.005, 60))
 
 found = fit(N, D, noisy)
-print(found.law)
-print(found.law.optimum(C)[0] / 1e6, "against", N_star / 1e6)
+print("truth", law)
+print("found", found.law)
+print(f"best size {found.law.optimum(C)[0] / 1e6:.1f}M, in truth "
+      f"{N_star / 1e6:.1f}M")
 
 # %% [markdown]
 # The constants come back near the truth but not on it, while the optimum
@@ -267,11 +275,11 @@ print(found.law.optimum(C)[0] / 1e6, "against", N_star / 1e6)
 # where the *Huber loss* is half the square of an error up to 0.001, a tenth
 # of a per cent, and grows in a straight line beyond, so that one failed run
 # cannot drag the curve along. The sum has many low places. The paper started
-# a general minimiser at 4,500 points and kept the lowest. There is a shorter
+# a general minimiser, L-BFGS, at 4,500 points and kept the lowest. A shorter
 # way: for given $\alpha$ and $\beta$ the law is linear in the other three,
 # which leaves a search in two dimensions that a grid settles, and Newton's
-# method does the last digits. Both on the 240 points of a section below, in
-# one recorded run:
+# method does the last digits. Both, on the 240 points of a section below, in
+# one recorded run (the published code is that of {cite:t}`besiroglu2024`):
 
 # %%
 record = load_result("scaling_fit.json")
@@ -462,9 +470,12 @@ fresh = many.loss(50e6, 1.1e9)
 again = scaling.repeated(many, 50e6, 1.1e9, unique=155e6)
 print(f"1.1B new tokens: {fresh:.2f}; 155M read 7.1 times: {again:.2f}")
 print(f"155M read once:  {many.loss(50e6, 155e6):.2f}")
+same = many.tokens_for(again, 50e6)
+print(f"as good as {same / 1e9:.2f}B new tokens")
 
 # %% [markdown]
-# Reading again is far better than stopping, and not as good as more text.
+# Reading again is far better than stopping, and not as good as more text:
+# six more readings were worth about half of their number in new tokens.
 #
 # ## What does it cost?
 #
@@ -490,8 +501,10 @@ for name, gpu in GPUS.items():
           f"loss {low:.3f} to {high:.3f}")
 
 # %% [markdown]
-# All of them would buy a model far beyond the one this book is about. Turn
-# the question around: what does *our* full run cost, 1.1B tokens through
+# The intervals look too good to be true, and in a way they are: they say how
+# firmly 240 runs hold this formula, not what your text, your code and your
+# luck will do. All of these GPUs would buy a model far beyond the one this
+# book is about. Turn the question around: what does *our* full run cost, 1.1B tokens through
 # 51M parameters?
 
 # %%

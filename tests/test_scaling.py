@@ -60,6 +60,12 @@ def test_laws_choose_45_to_56_million_at_the_2023_budget():
     assert [round(size) for size in sizes] == [48, 56, 45, 52]
 
 
+def test_a_law_reads_as_a_formula():
+    assert str(LAW) == "1.69 + 406.4 / N^0.34 + 410.7 / D^0.28"
+    many = ScalingLaw(*(np.full(7, getattr(LAW, name)) for name in NAMES))
+    assert str(many) == "7 laws"
+
+
 def test_laws_are_vectorised():
     C = np.array([1e17, 1e19])
     N, D = LAW.optimum(C)
