@@ -216,7 +216,7 @@ for N in (25e6, 50e6, 100e6):
 # would have chosen badly. So choose a size whose shapes suit the hardware,
 # and lean to the small side: a smaller model is cheaper every time it is
 # used. Training it for longer than its budget's optimum, until it is as good,
-# is called *over-training*. What does it cost?
+# is called {term}`over-training`. What does it cost?
 #
 # :::{admonition} Predict
 # :class: hint
@@ -300,7 +300,7 @@ for row in record["fit"]:
 #
 # ## How sure are we?
 #
-# Had the runs been others, the constants would be others. The *bootstrap*
+# Had the runs been others, the constants would be others. The {term}`bootstrap`
 # imitates that: draw 60 of the 60 runs with replacement, fit again, and
 # repeat. Where 90% of the answers fall is the interval.
 #
@@ -504,8 +504,8 @@ for name, gpu in GPUS.items():
 # The intervals look too good to be true, and in a way they are: they say how
 # firmly 240 runs hold this formula, not what your text, your code and your
 # luck will do. All of these GPUs would buy a model far beyond the one this
-# book is about. Turn the question around: what does *our* full run cost, 1.1B tokens through
-# 51M parameters?
+# book is about. Turn the question around: what does *our* full run cost,
+# 1.1B tokens through 51M parameters?
 
 # %%
 work = flops_per_token(full) * load_preset("full").tokens
@@ -514,8 +514,8 @@ for name, gpu in GPUS.items():
           f"{gpu.price_source}")
 
 # %% [markdown]
-# About five dollars at most. The 2023 run paid 50, and the later chapters look for
-# the difference. Here is the whole road from dollars to loss, for your own
+# About five dollars at most. The 2023 run paid 50, and the later chapters look
+# for the difference. Here is the whole road from dollars to loss, for your own
 # budget. Below the curve stand what the money buys and, in brackets, where
 # 90% of the refits lie.
 
@@ -781,7 +781,7 @@ print(f"full run, a guess: {low:.2f} to {high:.2f} nats per token, "
 #
 # Solution (click to open):
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"]
 both = law.alpha + law.beta
 by_N, by_D = 10 ** (law.beta / both), 10 ** (law.alpha / both)
 print(f"N times {by_N:.2f}, D times {by_D:.2f}")
@@ -800,7 +800,7 @@ assert np.isclose(by_N * by_D, 10)
 #
 # Solution (click to open):
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"]
 target = law.loss(N_star, D_star)
 tries = np.geomspace(0.3, 1.5, 400) * N_star
 total = 6 * tries * law.tokens_for(target, tries) + 2 * tries * 10e9
@@ -820,7 +820,7 @@ assert total.min() < 6 * N_star * D_star + 2 * N_star * 10e9
 #
 # Solution (click to open):
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"]
 N_try = np.geomspace(5e6, 5e8, 2000)
 few = scaling.repeated(many, N_try, C / (6 * N_try), unique=155e6)
 N_few = N_try[few.argmin()]
@@ -842,7 +842,7 @@ assert N_few < N_new
 #
 # Solution (click to open):
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"]
 N_ten = np.geomspace(1e7, 1e9, 10)
 D_ten = 20 * N_ten
 try:
