@@ -6,9 +6,9 @@ The laptop model on its own stories and tokenizer, trained by a textbook recipe
 (steps of 4,096 tokens, a cosine) on a million tokens, once as it is and once
 for each line of CHANGES, with two seeds each (the seed draws the weights and
 the order of the text, so a line and the baseline see the same batches). The
-preset itself has moved on, to what these runs say is better. At three times the learning rate the tricks against
-accidents are left out again, because at the preset's own rate there may be
-no accident to guard against.
+preset itself has moved on, to what these runs say is better. At three times
+the learning rate the tricks against accidents are left out again, because at
+the lower one there may be no accident to guard against.
 
 Writes book/results/ablations.json after every run. What it already holds is
 not done again, so an interrupted campaign goes on where it was; a run that

@@ -1,8 +1,8 @@
 """A ladder of small models, and what it predicts for a preset (chapter 2).
 
-Budgets of compute, each spent on five sizes of model: IsoFLOP curves, after
-Hoffmann et al. 2022 (approach 2). Tokenizer, text, batch and context are the
-preset's, so that nats mean the same, and every run has its own schedule that
+Budgets of compute, each spent on five or six sizes of model: IsoFLOP curves,
+after Hoffmann et al. 2022 (approach 2). Tokenizer, text, batch and context are
+the preset's, so that nats mean the same, and every run has its own schedule that
 ends where the run ends: points along one long run would be too high (same
 paper, section 3.1). At the middle of every valley a second seed says how
 much of a difference is luck, and at both ends of the ladder other learning
@@ -44,11 +44,13 @@ from course_lib.scaling import Bootstrap, Runs, bootstrap
 from course_lib.stages import ROOT, home, prepared
 from course_lib.train import learning_rate, start, train_step
 
-# Widths as shares of the preset's C, with layers in proportion. A budget is
-# spent on five neighbours, the next larger one on five that start one later.
-WIDTHS = (1 / 8, 3 / 16, 1 / 4, 5 / 16, 3 / 8, 1 / 2, 5 / 8, 3 / 4)
-SIZES = 5
-BUDGETS = (1 / 32, 1 / 16, 1 / 8, 1 / 4)  # shares of the preset's own 6ND
+# Widths as shares of the preset's C, with layers in proportion. A budget, a
+# share of the preset's own 6ND, is spent on neighbours among them: at laptop
+# size as far to the right as runs keep a thousand steps, or past the valley.
+WIDTHS = (1 / 8, 3 / 16, 1 / 4, 5 / 16, 3 / 8, 1 / 2, 5 / 8, 3 / 4, 7 / 8)
+BUDGETS = {1 / 32: WIDTHS[:5], 1 / 16: WIDTHS[1:6], 1 / 8: WIDTHS[2:8],
+           1 / 4: WIDTHS[3:9]}
+MIDDLE = 2  # place of the size in a valley that is trained twice
 RATES = (1 / 2, 2)  # times the rule's learning rate, to check the rule
 VALIDATION = 131_072  # tokens: within 0.003 nats or so of all of them
 POINTS = 40  # of a recorded training curve, at most
@@ -156,11 +158,10 @@ def rungs(preset: Preset) -> list[Rung]:
     middles, then the other learning rates at both ends."""
     N = count_parameters(preset.model).total
     valleys = []
-    for first, share in enumerate(BUDGETS):
+    for share, widths in BUDGETS.items():
         budget = share * 6 * N * preset.tokens
-        valleys.append([_rung(preset, width, budget)
-                        for width in WIDTHS[first:first + SIZES]])
-    middles = [valley[SIZES // 2] for valley in valleys]
+        valleys.append([_rung(preset, width, budget) for width in widths])
+    middles = [valley[MIDDLE] for valley in valleys]
     again = [replace(rung, preset=replace(rung.preset, seed=preset.seed + 1))
              for rung in middles]
     checks = [replace(rung, rate=rate, preset=replace(

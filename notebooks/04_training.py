@@ -166,22 +166,29 @@ assert sizes.half().min() == 0
 # of the valley. How often it acts is in the log, and we will look.
 #
 # **The learning rate** is not constant. It climbs for the first steps, while
-# the optimizer's averages rest on a handful of batches, and then falls along a
-# cosine, because large steps find the valley and small ones its floor. The
-# fall must end where the run ends {cite}`hoffmann2022`.
+# the optimizer's averages rest on a handful of batches, stays at its peak, and
+# falls in a straight line over the last fifth of the run, because large steps
+# find the valley and small ones its floor. Older recipes fall along a cosine
+# from the first step to the last. Either way the fall must end where the run
+# ends {cite}`hoffmann2022`.
 
 # %%
 from course_lib.train import learning_rate
 
 show_source(learning_rate)
 
-# %% mystnb={"figure": {"caption": "The learning rate of this run: warm-up, then a cosine to a tenth.", "name": "fig-schedule"}, "image": {"alt": "The learning rate rises in a short straight line and falls in a long half-cosine."}}
+# %% mystnb={"figure": {"caption": "The learning rate of this run, and the cosine of older recipes.", "name": "fig-schedule"}, "image": {"alt": "The learning rate rises in a short straight line, stays level for most of the run and falls in a straight line to zero. A dashed half-cosine begins to fall at once and ends at a tenth."}}
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 
-rates = [learning_rate(s, preset) for s in range(preset.steps)]
-plt.plot(rates)
+older = replace(preset, schedule="cosine")
+for plan, style in (preset, "-"), (older, "--"):
+    rates = [learning_rate(s, plan) for s in range(plan.steps)]
+    plt.plot(rates, style, label=plan.schedule)
 plt.xlabel("step")
-plt.ylabel("learning rate");
+plt.ylabel("learning rate")
+plt.legend();
 
 # %% [markdown]
 # **The optimizer** is AdamW {cite}`loshchilov2019`. It divides each weight's
@@ -279,8 +286,8 @@ print(f"{clipped} of {len(steps)} steps were clipped")
 #
 # Every recipe has these tricks, and few say what each is worth. To find out,
 # leave one out, keep all else, and train again. Here are such runs, recorded:
-# the laptop model on a million tokens of its own stories, with two seeds. A
-# seed draws the first weights and the order of the text, so that with one seed
+# the laptop model on a million tokens of its own stories, by a textbook recipe
+# (a cosine, and large batches), with two seeds. A seed draws the first weights and the order of the text, so that with one seed
 # every line reads the same text in the same order. How far apart the two seeds
 # of a line end tells how much of a difference is luck.
 #
@@ -289,8 +296,8 @@ print(f"{clipped} of {len(steps)} steps were clipped")
 # - *No clipping*: a gradient ten times as long as usual goes as it is into the
 #   averages, and stays there for some twenty steps.
 # - *Constant rate*: warm-up, and no fall after it. *Late fall* is the package's
-#   schedule `wsd` (warm-up, stable, decay): constant too, but for the last
-#   fifth, in which the rate goes down in a straight line.
+#   schedule `wsd` (warm-up, stable, decay), the straight line of
+#   {numref}`fig-schedule`.
 #
 # :::{admonition} Predict
 # :class: hint
@@ -373,8 +380,9 @@ for late, flat in zip(ends_of("late fall"), ends_of("constant rate")):
 #
 # **The late fall** keeps that gain: with either seed it ends within a twentieth
 # of a nat of the constant rate. So what costs here is not the fall but where
-# it begins. Nor do these runs say that a long run is better off without a fall;
-# they are short, and stop before their model has learned what it can.
+# it begins, and that is why our presets fall late. Nor do these runs say that a
+# long run is better off without a fall; they are short, and stop before their
+# model has learned what it can.
 #
 # Clipping you can leave out yourself, with the smoke model on its own stories:
 # 60 steps with it and 60 without, from the same weights on the same batches.
@@ -383,8 +391,6 @@ for late, flat in zip(ends_of("late fall"), ends_of("constant rate")):
 # before.
 
 # %%
-from dataclasses import replace
-
 smoke = load_preset("smoke")
 short = replace(smoke, tokens=60 * smoke.batch_tokens)
 smoke_tokens, _ = stages.tokens(smoke)
@@ -464,46 +470,86 @@ assert freed[-10:, 0].mean() > kept[-10:, 0].mean() + 0.1
 #
 # The trick is to have little to save. Which windows make up batch 500 is a
 # pure function of the seed and the number 500; so is the randomness of
-# dropout. What remains is the weights and the optimizer's memory. We train
-# a small model for 20 steps, then another that is stopped after 7 and
-# resumed, and compare every byte.
+# dropout. What remains is the weights and the optimizer's memory.
+#
+# So let a machine die. We train a small model once without trouble. Then a
+# process of its own trains another one from the same seed, and as soon as its
+# log has passed half of the steps we end it with `SIGKILL`, which no program
+# can catch or delay: it may be in the middle of a step, or of a save.
+#
+# :::{admonition} Predict
+# :class: hint
+# The process saved a checkpoint every second. After the resume, will its curve
+# lie on the other one, near it, or with a visible seam?
+# :::
 
 # %%
+import os
+import subprocess
+import sys
 import tempfile
+import time
 from pathlib import Path
 
-from course_lib.train import train
+from course_lib.corpus import load_corpus
+from course_lib.runs import prepare
 
-tiny = replace(load_preset("smoke"), tokens=20 * 2048,
-               model=replace(load_preset("smoke").model,
-                             vocab_size=tokenizer.vocab_size,
-                             context_length=64, n_embd=32))
-folder = Path(tempfile.mkdtemp())
-
-
-def go(name, **options):
-    (folder / name).mkdir(exist_ok=True)
-    return train(folder / name, tiny, train_tokens, val_tokens,
-                 device="cpu", progress=False, **options)
-
+tiny = replace(smoke, tokens=400 * 1024, batch_tokens=1024)
+folder, stories = Path(tempfile.mkdtemp()), load_corpus(tiny.corpus)
+undisturbed, doomed = (prepare(folder / name, tiny, stories)
+                       for name in ("undisturbed", "doomed"))
+undisturbed.train(device="cpu", progress=False)
 
 # %%
-whole = go("whole")
-go("broken", stop_at=7)
-resumed = go("broken")
+command = [sys.executable, "-m", "course_lib", "train", doomed.folder,
+           "--resume", "--save-seconds", "1"]
+quiet = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+             env={**os.environ, "CUDA_VISIBLE_DEVICES": ""})
+process = subprocess.Popen(command, **quiet)
+while process.poll() is None and len(doomed.log) < tiny.steps / 2:
+    time.sleep(0.05)
+process.kill()
+print("exit code", process.wait(), "of a process that was at step",
+      doomed.log[-1]["step"])
+interrupted = doomed.log
+left = sorted(p.name for p in (doomed.folder / "checkpoints").iterdir())
+print("on the disk:", ", ".join(left))
+
+# %% [markdown]
+# The log runs ahead of the newest checkpoint, by the steps that are lost. They
+# will be cut off and taken again.
+
+# %%
+subprocess.run(command, check=True, **quiet)
+print("resumed, and trained to step", doomed.log[-1]["step"])
+
+# %% mystnb={"figure": {"caption": "The loss of a run that nothing disturbed, and of one that was killed at the dotted line and resumed.", "name": "fig-killed"}, "image": {"alt": "Two falling loss curves, one solid and one dashed, lie exactly on each other, before and after a vertical dotted line in the middle."}}
+killed_at = interrupted[-1]["tokens"]
+plt.plot(*plots.curve(undisturbed.log), label="undisturbed", linewidth=3,
+         alpha=0.4)
+plt.plot(*plots.curve(doomed.log), "--", label="killed and resumed")
+plt.axvline(killed_at, color="black", linestyle=":", linewidth=1)
+plt.xlabel("tokens seen")
+plt.ylabel("loss (nats per token)")
+plt.legend();
+
+# %%
 same = all(torch.equal(a, b) for a, b in
-           zip(whole.model.parameters(), resumed.model.parameters()))
-logs = [(folder / name / "log.jsonl").read_bytes()
-        for name in ("whole", "broken")]
+           zip(undisturbed.model().parameters(),
+               doomed.model().parameters()))
+logs = [(each.folder / "log.jsonl").read_bytes()
+        for each in (undisturbed, doomed)]
 print("weights equal to the bit:", same)
 print("logs equal to the byte: ", logs[0] == logs[1])
 
 # %% tags=["remove-cell"]
-assert same and logs[0] == logs[1]
+assert same and logs[0] == logs[1] and process.returncode == -9
+assert interrupted[-1]["step"] < tiny.steps
 
 # %% [markdown]
-# From a terminal, Ctrl-C asks the trainer to finish its step, save and
-# leave, and `course train RUN --resume` goes on. A checkpoint is written
+# A gentler end loses nothing. Ctrl-C, or the signal that a rented machine sends
+# before it vanishes, asks the trainer to finish its step, save and leave, and
+# `course train RUN --resume` goes on. A checkpoint is written
 # under another name and renamed when it is complete, and its checksum is
 # verified when it is read, so a machine that dies *while saving* leaves the
 # one before intact.
@@ -588,8 +634,10 @@ print(f"{1 - real.float().mean():.0%} of all positions are padding")
 from course_lib.model import GPT
 from torch.nn import functional as F
 
+shape = replace(smoke.model, n_embd=32,
+                vocab_size=tokenizer.vocab_size)
 torch.manual_seed(0)
-padder = GPT(tiny.model)
+padder = GPT(shape)
 optimizer = make_optimizer(padder, tiny)
 held = len(x) // 10
 for step in range(150):
@@ -646,17 +694,21 @@ print(f"0.83 / {share:.3f} = {0.83 / share:.2f} nats per real token, "
 #
 # ## Exercises
 #
-# **1. The wrong end of the cosine** (easy, 5 minutes). A run is planned for
-# its full length and stopped half-way. What share of the peak learning
-# rate did its last step have, and why is that a waste?
+# **1. Stopped half-way** (easy, 5 minutes). A run is planned for its full
+# length and stopped in the middle. What share of the peak learning rate did
+# its last step have, with either schedule of {numref}`fig-schedule`? What has
+# the run missed? And which of the two would rather be taken up again?
 #
 # Solution (click to open):
 
 # %% tags=["hide-cell"]
-half = learning_rate(preset.steps // 2, preset) / preset.learning_rate
-print(f"{half:.0%} of the peak: the small steps, which settle the",
-      "model on the valley's floor, never came.")
-assert 0.4 < half < 0.7
+for plan in preset, older:
+    half = learning_rate(plan.steps // 2, plan) / plan.learning_rate
+    print(f"{plan.schedule}: {half:.0%} of the peak")
+    assert 0.4 < half <= 1
+# Missed: the small steps, which settle the model on the valley's floor.
+# The late fall: everything before it is the same for a run of any
+# length, so the run can be planned anew, longer or shorter.
 
 # %% [markdown]
 # **2. Break the targets** (medium, 10 minutes). Forget to shift the targets
@@ -667,13 +719,13 @@ assert 0.4 < half < 0.7
 
 # %% tags=["hide-cell"]
 torch.manual_seed(0)
-cheat = GPT(tiny.model)
+cheat = GPT(shape)
 optimizer = make_optimizer(cheat, tiny)
 for step in range(40):
     a, _ = train_tokens.batch(step, 32, 64)
     loss, _ = train_step(cheat, optimizer, (a, a), 4e-3, 1.0)
 torch.manual_seed(0)
-honest_twin = GPT(tiny.model)
+honest_twin = GPT(shape)
 optimizer = make_optimizer(honest_twin, tiny)
 for step in range(40):
     batch = train_tokens.batch(step, 32, 64)

@@ -64,9 +64,10 @@ def whole(prepared, tmp_path_factory):
     return tiny.bits(folder)
 
 
-def test_the_schedule_warms_up_and_ends_at_a_tenth():
-    peak, warmup = tiny.PRESET.learning_rate, tiny.PRESET.warmup_steps
-    rates = [learning_rate(step, tiny.PRESET) for step in range(STEPS)]
+def test_the_cosine_warms_up_and_ends_at_a_tenth():
+    preset = replace(tiny.PRESET, schedule="cosine")
+    peak, warmup = preset.learning_rate, preset.warmup_steps
+    rates = [learning_rate(step, preset) for step in range(STEPS)]
     assert rates[0] == pytest.approx(peak / warmup)
     assert rates[warmup - 1] == rates[warmup] == peak
     assert rates[-1] == pytest.approx(peak / 10)
