@@ -1,4 +1,4 @@
-"""Record a finished run for the book: figures, baselines, samples, log.
+"""A finished run, recorded for the book: figures, baselines, samples, log.
 
     python benchmarks/record_run.py RUN NAME     writes book/results/NAME.json
 """

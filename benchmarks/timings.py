@@ -50,7 +50,7 @@ def main():
     write_json(OUT, dict(
         what="seconds to train the model, then to run each chapter",
         scale=os.environ["COURSE_SCALE"], training=training,
-        chapters=chapters, **provenance("cpu")))
+        chapters=chapters, provenance=provenance("cpu")))
 
 
 if __name__ == "__main__":

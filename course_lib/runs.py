@@ -1,4 +1,6 @@
-"""A run folder: what stands in it, how it is made, how it is opened.
+"""A run folder: how it is made, how it is opened.
+
+What stands in it:
 
     run.json         preset, corpus, split rule, provenance (written last)
     tokenizer.json   the vocabulary and its merges

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from IPython.display import HTML, Markdown, display
 
+from course_lib.arguments import GPU_MFU
 from course_lib.budget import dollars, flops_per_token, hours
 from course_lib.presets import load_preset
 from course_lib.stages import ROOT
@@ -58,24 +59,32 @@ def card(chapter: str, *, needs: str, gives: str,
 def _minutes(chapter: str, trains: bool) -> str:
     try:
         recorded = load_result("timings.json")
-        length = _about(recorded["chapters"][chapter])
+        length = about(recorded["chapters"][chapter])
     except (FileNotFoundError, KeyError):
         return "not yet measured"
-    once = (f"; once {_about(recorded['training'])} more, to train the model"
+    once = (f"; once {about(recorded['training'])} more, to train the model"
             if trains else "")
-    return (f"{length} on {recorded['threads']} CPU cores at laptop scale"
-            + once)
+    threads = recorded["provenance"]["threads"]
+    return f"{length} on {threads} CPU cores at laptop scale{once}"
 
 
-def _about(seconds: float) -> str:
+def about(seconds: float) -> str:
+    """A length of time as one says it."""
     if seconds < 90:
         return f"about {max(5, round(seconds / 5) * 5)} seconds"
-    return f"about {round(seconds / 60)} minutes"
+    if seconds < 5400:
+        return f"about {round(seconds / 60)} minutes"
+    return f"about {round(seconds / 3600)} hours"
 
 
-def _full_run(gpu: str = "A100", mfu: float = 0.4) -> str:
+def full_flop() -> float:
+    """FLOP of the full preset's training."""
     full = load_preset("full")
-    flop = flops_per_token(full.model) * full.tokens
+    return flops_per_token(full.model) * full.tokens
+
+
+def _full_run(gpu: str = "A100", mfu: float = GPU_MFU) -> str:
+    flop = full_flop()
     return (f"{60 * hours(flop, gpu, mfu):.0f} minutes and "
             f"${dollars(flop, gpu, mfu):.2f} on one {gpu}, projected at an "
             f"assumed MFU of {mfu:.0%}")

@@ -24,6 +24,14 @@ def copy_mathjax(app, error):
     copy_asset(source / fonts, target / fonts)
 
 
+def drop_drawn_icons(app, error):
+    """Icons come from a font; the theme would have each page load them all a
+    second time, as 1.5 MB of drawings in a script."""
+    script = Path(app.outdir, "_static", "scripts", "fontawesome.js")
+    if script.exists():
+        script.write_text("// Icons come from the style sheet's font.\n")
+
+
 def mend_page(app, pagename, templatename, context, doctree):
     """Leave out scripts of unused features; give citations a valid role."""
     context["script_files"] = [
@@ -36,7 +44,8 @@ def mend_page(app, pagename, templatename, context, doctree):
 
 
 def setup(app):
-    """Register both hooks; late, so that the scripts are already listed."""
+    """Register the hooks; late, so that the scripts are already listed."""
     app.connect("build-finished", copy_mathjax)
+    app.connect("build-finished", drop_drawn_icons)
     app.connect("html-page-context", mend_page, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,295 @@
+"""What the prose pages say that a computation or a recorded run says.
+
+Each function in SAID fills the substitution of its name: where a page has
+`{{ bill }}` stands what `bill()` returns, as Markdown. So no page holds a
+number that can go stale, and a name that is not here fails the strict build.
+"""
+
+import ast
+import json
+import math
+import re
+import shlex
+from pathlib import Path
+
+from course_lib.arguments import GPU_MFU
+from course_lib.budget import GPUS, count_parameters, dollars, hours
+from course_lib.presets import load_preset
+from course_lib.show import RESULTS, about, full_flop, load_result
+
+REPO = Path(__file__).resolve().parent.parent.parent
+# What the post of 2023 and its code state: words and numbers not of ours.
+POST = dict(reported=0.83, row=64, sentence=14.9, hours=20, dollars=50)
+NOW = ("V100", "L4", "RTX 4090", "A100", "H100")
+RENTED = "A100"
+# Minutes that nobody measured, so the page calls them assumed.
+SET_UP, AFTER = 15, 5
+COPY = 10e6  # bytes a second
+NIGHT = 8  # hours
+
+
+def table(head: list, rows: list) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |"
+                     for line in lines)
+
+
+def time(length: float) -> str:
+    """A time in hours, in words."""
+    return (f"{60 * length:.0f} minutes" if length < 1.5
+            else f"{length:.1f} hours")
+
+
+def bill() -> str:
+    """The recipe's bill then, and the same model's on five GPUs now."""
+    flop = full_flop()
+    took = [time(hours(flop, gpu, GPU_MFU)) for gpu in NOW]
+    cost = [f"${dollars(flop, gpu, GPU_MFU):.2f}" for gpu in NOW]
+    return table(
+        ["trained on", "V100, 2023", *NOW],
+        [["**time**", f"{POST['hours']} hours", *took],
+         ["**bill**", f"${POST['dollars']}", *cost]])
+
+
+def mfu() -> str:
+    """The utilisation that projections assume."""
+    return f"{GPU_MFU:.0%}"
+
+
+def post_nats() -> str:
+    """The post's loss for a real token, from what it reports."""
+    return f"{_post_nats():.2f}"
+
+
+def post_perplexity() -> str:
+    """The perplexity that goes with it."""
+    return f"{math.exp(_post_nats()):.0f}"
+
+
+def post_padding() -> str:
+    """The share of the post's positions that held padding."""
+    return f"{1 - (POST['sentence'] + 1) / POST['row']:.0%}"
+
+
+def _post_nats() -> float:
+    return POST["reported"] * POST["row"] / (POST["sentence"] + 1)
+
+
+def full_parameters() -> str:
+    """Parameters of the full model, in millions."""
+    return f"{count_parameters(load_preset('full').model).total / 1e6:.0f}"
+
+
+def full_tokens() -> str:
+    """Tokens that the full model is trained on, in billions."""
+    return f"{load_preset('full').tokens / 1e9:.1f}"
+
+
+def cards() -> dict[str, dict]:
+    """What each chapter's opening card says, read from its cell."""
+    found = {}
+    for script in sorted(REPO.glob("notebooks/[0-9]*.py")):
+        for node in ast.walk(ast.parse(script.read_text())):
+            if (isinstance(node, ast.Call)
+                    and getattr(node.func, "id", "") == "card"):
+                found[script.stem] = {k.arg: ast.literal_eval(k.value)
+                                      for k in node.keywords}
+    return found
+
+
+def chapters() -> str:
+    """The map of the chapters: needs, minutes, dollars, what one has."""
+    seconds = load_result("timings.json")["chapters"]
+    flop = full_flop()
+    full = f"${dollars(flop, RENTED, GPU_MFU):.2f}"
+    return table(
+        ["chapter", "you need", "on a laptop", "at full size"],
+        [[f"{{doc}}`../notebooks/{name}`: {card['gives']}", card["needs"],
+          about(seconds[name]) if name in seconds else "not yet measured",
+          full if card.get("full_run") else "nothing more"]
+         for name, card in cards().items()])
+
+
+def chapters_note() -> str:
+    """What the map's columns mean."""
+    recorded = load_result("timings.json")
+    device = _provenance(recorded)
+    return (f"Times were measured on {device['threads']} CPU cores "
+            f"({device['date']}); {about(recorded['training'])} come on top, "
+            "once, to train the model that several chapters need. The dollars "
+            f"are for one {RENTED}, projected at an assumed MFU of {mfu()}.")
+
+
+def best_run() -> dict:
+    """The recorded run with samples that most work went into."""
+    runs = [load_result(p.name) for p in RESULTS.glob("*.json")]
+    runs = [r for r in runs if isinstance(r, dict) and r.get("samples")
+            and "training" in r]
+    return max(runs, key=lambda run: run["training"]["flop"])
+
+
+def samples() -> str:
+    """What the recorded model wrote before and after its training."""
+    run = best_run()
+    first, last = run["samples"][0], run["samples"][-1]
+    return "\n".join([
+        "::::{grid} 1 1 2 2", ":gutter: 3", "", *_sample("Before", first),
+        *_sample("After", last), "::::"])
+
+
+def _sample(when: str, sample: dict, length: int = 170) -> list[str]:
+    text = "".join(c if c.isprintable() else " " for c in sample["text"])
+    text = text[:length].rsplit(" ", 1)[0]
+    text = re.sub(r"([\\`*_{}\[\]<>#$~|])", r"\\\1", " ".join(text.split()))
+    return [f":::{{grid-item-card}} {when}, at step {sample['step']:,}",
+            text + " …", ":::"]
+
+
+def samples_note() -> str:
+    """Which model it was, what it cost."""
+    run = best_run()
+    books = run["run"]["files"]["train"]["documents"]
+    threads = run["provenance"]["threads"]
+    return (f"A model of {run['parameters'] / 1e6:.1f} million parameters, "
+            f"trained for {about(run['training']['seconds'])} on "
+            f"{threads} CPU {'core' if threads == 1 else 'cores'}, "
+            f"on {books} books: {{doc}}`recorded <recorded>`.")
+
+
+def _provenance(record: dict) -> dict:
+    return record.get("provenance", record)
+
+
+def recorded_runs() -> str:
+    """A section for every file in book/results, with where it comes from."""
+    return "\n\n".join(map(_recorded, sorted(RESULTS.glob("*.json"))))
+
+
+def _recorded(path: Path) -> str:
+    record = json.loads(path.read_text())
+    source = _provenance(record)
+    title = path.stem.replace("_", " ").capitalize()
+    rows = [
+        ["device", f"{source['device']}, {source['threads']} threads, "
+                   f"{source['precision']}"],
+        ["versions", f"Python {source['python']}, torch {source['torch']}"],
+        ["commit", f"`{source['commit']}`"],
+        ["command", f"`{source['command']}`"],
+        ["date", source["date"]]]
+    shown = [f"{{doc}}`../notebooks/{script.stem}`"
+             for script in sorted(REPO.glob("notebooks/[0-9]*.py"))
+             if path.name in script.read_text()]
+    if shown:
+        rows.append(["shown in", ", ".join(shown)])
+    rows += [[name, value] for name, value in _outcome(record).items()]
+    size = max(1, round(path.stat().st_size / 1000))
+    rows.append(["data and log",
+                 f"{{download}}`{path.name} <results/{path.name}>` "
+                 f"({size} kB)"])
+    what = record.get("what") or _purpose(source.get("command", ""))
+    return f"## {title}\n\n{what}\n\n" + table(["noted", "value"], rows)
+
+
+def _outcome(record: dict) -> dict[str, str]:
+    """The figures of a training run, where the record is of one."""
+    if not {"training", "validation"} <= record.keys():
+        return {}
+    training, validation = record["training"], record["validation"]
+    return {"parameters": f"{record['parameters']:,}",
+            "tokens": f"{training['tokens']:,}",
+            "FLOP": f"{training['flop']:.3g}",
+            "took": about(training["seconds"]),
+            "validation loss": f"{validation['loss']:.3f} nats per token, "
+                               f"{validation['bits_per_byte']:.3f} bits per "
+                               "byte"}
+
+
+def _purpose(command: str) -> str:
+    """The first paragraph of the docstring of the script that ran."""
+    for word in shlex.split(command)[:4]:
+        for folder in ("benchmarks", "course_lib"):
+            script = REPO / folder / Path(word).name
+            if script.suffix == ".py" and script.is_file():
+                text = ast.get_docstring(ast.parse(script.read_text()))
+                return " ".join(text.split("\n\n")[0].split())
+    return ""
+
+
+def rent() -> dict[str, float]:
+    """Hours of each step on the rented machine, from the first minute that
+    is billed to the last."""
+    full = load_preset("full")
+    rows = load_result("vocabulary.json")["rows"]
+    size = full.tokens * min(
+        rows, key=lambda r: abs(r["vocab_size"] - full.model.vocab_size)
+    )["bytes_per_token"]
+    packing = load_result("packing.json")["speeds_by_cores"]
+    speed = packing[max(packing, key=int)]["course_lib"]
+    weights = 4 * count_parameters(full.model).total
+    return {
+        "start, clone, `make env` (assumed)": SET_UP / 60,
+        "`course prepare` (projected)":
+            size / speed["megabytes_per_second"] / 1e6 / 3600,
+        "`course train` (projected)": hours(full_flop(), RENTED, GPU_MFU),
+        "evaluate, sample, export (assumed)": AFTER / 60,
+        "copy the model home (assumed)": weights / COPY / 3600}
+
+
+def renting() -> str:
+    """The bill of a full run, step by step."""
+    price = GPUS[RENTED].dollars_per_hour
+    steps = rent()
+    rows = [[step, f"{60 * length:.1f}", f"${length * price:.2f}"]
+            for step, length in steps.items()]
+    total = sum(steps.values())
+    return table(["step", "minutes", "US$"], [
+        ["account, credit, key", "0", "$0.00"], *rows,
+        ["shut down, look at the bill", "0", "$0.00"],
+        ["**all of it**", f"**{60 * total:.0f}**",
+         f"**${total * price:.2f}**"]])
+
+
+def renting_note() -> str:
+    """What the bill assumes."""
+    gpu = GPUS[RENTED]
+    speeds = load_result("packing.json")["speeds_by_cores"]
+    return (f"One {gpu.name} at ${gpu.dollars_per_hour:g} an hour "
+            f"({gpu.price_source}). Training is projected at an assumed MFU "
+            f"of {mfu()}; preparing, at the speed measured on "
+            f"{max(speeds, key=int)} CPU cores, and a rented machine has "
+            f"more of them; copying, at {COPY / 1e6:.0f} MB/s.")
+
+
+def forgotten() -> str:
+    """What a machine costs that nobody shuts down over night."""
+    return f"${NIGHT * GPUS[RENTED].dollars_per_hour:.2f}"
+
+
+def prices() -> str:
+    """Every GPU of the table: memory, peak, price, and where it is from."""
+    flop = full_flop()
+    return table(
+        ["GPU", "memory", "peak", "an hour", "the full run", "price from"],
+        [[gpu.name, f"{gpu.memory / 2**30:.0f} GiB",
+          f"{gpu.peak_at() / 1e12:g} TFLOP/s", f"${gpu.dollars_per_hour:g}",
+          f"{time(hours(flop, gpu, GPU_MFU))}, "
+          f"${dollars(flop, gpu, GPU_MFU):.2f}", gpu.price_source]
+         for gpu in GPUS.values()])
+
+
+SAID = (bill, mfu, post_nats, post_perplexity, post_padding,
+        full_parameters, full_tokens, chapters, chapters_note, samples,
+        samples_note, recorded_runs, renting, renting_note, forgotten, prices)
+
+
+def fill(app, config):
+    """Give the pages their substitutions."""
+    config.myst_substitutions = {
+        **config.myst_substitutions, **{f.__name__: f() for f in SAID}}
+
+
+def setup(app):
+    """Register the hook."""
+    app.connect("config-inited", fill)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
