@@ -11,12 +11,12 @@ unexport MPLBACKEND
 export HF_HUB_DISABLE_TELEMETRY ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
-JB := $(BIN)/jupyter-book build . --all -W -n --keep-going
+JB := $(BIN)/jupyter-book build . -W -n --keep-going
 PYTEST := $(BIN)/python -m pytest -rfEs --durations=5
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help env book test quick unit notebooks pages \
+.PHONY: help env book pdf zip links test quick unit notebooks pages \
   pairs timings constraints clean
 
 help: ## list these verbs
@@ -39,8 +39,21 @@ book: export COURSE_SCALE ?= laptop
 book: $(INSTALLED) ## train the model, run every chapter, render the book
 	$(BIN)/python -c 'from course_lib import presets, stages; \
 	  stages.trained(presets.load_preset())'
-	TQDM_DISABLE=1 $(JB)
+	TQDM_DISABLE=1 $(JB) --all
 	@echo; echo "$(CURDIR)/_build/html/index.html"
+
+# The pages that `book` has just read, put together in another way.
+pdf: book ## the whole book as one file to print, _build/book.pdf
+	$(JB) --builder singlehtml
+	$(BIN)/python book/print.py _build/singlehtml _build/book.pdf
+
+zip: book ## the pages as one file to read offline, _build/book.zip
+	$(BIN)/python -c 'import shutil; \
+	  shutil.make_archive("_build/book", "zip", "_build", "html")'
+
+links: $(INSTALLED) ## ask every external link whether it still answers
+	COURSE_SCALE=smoke TQDM_DISABLE=1 $(JB) --all --builder linkcheck \
+	  --path-output _build/links
 
 test: unit notebooks pages ## everything that checks the project
 
@@ -57,6 +70,7 @@ pages: $(INSTALLED) ## build strictly, then read every page in a browser
 	$(PYTEST) tests/test_book.py
 
 pairs: $(INSTALLED) ## bring each notebook up to date with its .py
+	$(BIN)/python book/_ext/colab.py
 	$(BIN)/jupytext --update --to ipynb notebooks/[0-9]*.py
 	$(BIN)/jupytext --to py:percent notebooks/[0-9]*.ipynb
 

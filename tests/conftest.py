@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,14 +11,10 @@ import tiny
 from course_lib.runs import open_run
 
 REPO = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(REPO / "book"), str(REPO / "book" / "_ext")]
 
 # Read when a chapter loads its preset.
 os.environ.setdefault("COURSE_SCALE", "smoke")
-
-CHROMES = ("chromium", "chromium-browser", "google-chrome",
-           "google-chrome-stable", "chrome")
-MAC = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
-
 
 @pytest.fixture(scope="session")
 def repo() -> Path:
@@ -79,39 +74,16 @@ def pytest_make_collect_report(collector):
     return report
 
 
-def _find_chrome(playwright) -> str | None:
-    """A browser already on this machine: the system's or Playwright's."""
-    found = [shutil.which(name) for name in CHROMES]
-    found += [str(MAC), playwright.chromium.executable_path]
-    return next((f for f in found if f and Path(f).exists()), None)
-
-
-def _install_chrome():
-    """Try Playwright's own download, then the system's package."""
-    yield [sys.executable, "-m", "playwright", "install", "chromium"]
-    if shutil.which("apt-get") and os.geteuid() == 0:
-        yield ["apt-get", "update", "-qq"]
-        yield ["apt-get", "install", "-y", "-qq",
-               "--no-install-recommends", "chromium"]
-
-
 @pytest.fixture(scope="session")
 def browser():
     """A real Chromium, found or installed; skipped only without either."""
+    from chromium import launch
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        chrome = _find_chrome(playwright)
-        for command in () if chrome else _install_chrome():
-            try:
-                subprocess.run(command, timeout=300, capture_output=True)
-            except subprocess.TimeoutExpired:
-                continue
-            if chrome := _find_chrome(playwright):
-                break
-        if not chrome:
+        browser = launch(playwright)
+        if not browser:
             pytest.skip("NO BROWSER: the pages were not looked at. Install "
                         "Chromium or Chrome and run `make pages` again.")
-        chromium = playwright.chromium.launch(executable_path=chrome)
-        yield chromium
-        chromium.close()
+        yield browser
+        browser.close()

@@ -10,6 +10,12 @@ from sphinx.util.fileutil import copy_asset
 UNUSED_SCRIPTS = ("thebe", "sphinx-thebe")
 
 
+def launch_from_where(app, config):
+    """No launch buttons while the repository has no address."""
+    if not config.html_theme_options.get("repository_url"):
+        config.html_theme_options.pop("launch_buttons", None)
+
+
 def copy_mathjax(app, error):
     """Put the one MathJax bundle and its fonts beside the pages."""
     if error or app.builder.format != "html":
@@ -45,6 +51,7 @@ def mend_page(app, pagename, templatename, context, doctree):
 
 def setup(app):
     """Register the hooks; late, so that the scripts are already listed."""
+    app.connect("config-inited", launch_from_where)
     app.connect("build-finished", copy_mathjax)
     app.connect("build-finished", drop_drawn_icons)
     app.connect("html-page-context", mend_page, priority=900)

@@ -1,0 +1,64 @@
+"""The cell that makes a chapter run in Colab, and the address it needs.
+
+`repository: url:` in _config.yml is the one place where the address of the
+published repository stands. With it every chapter gets a launch button and,
+as its first cell, what fetches and installs the course on a machine that has
+neither. Without it there is no button and no such cell.
+
+    python book/_ext/colab.py      brings all chapters up to date; `make pairs`
+"""
+
+from pathlib import Path
+
+import jupytext
+import yaml
+from jupytext.config import load_jupytext_config
+from nbformat.v4 import new_code_cell
+
+REPO = Path(__file__).resolve().parent.parent.parent
+TAGS = ["colab", "remove-cell"]
+CELL = '''# On a machine without the course, such as Colab's: fetch, install.
+import importlib.util
+import os
+import subprocess
+import sys
+
+ADDRESS = "{address}"
+if importlib.util.find_spec("course_lib") is None:
+    get = ["git", "clone", "-q", "--depth", "1", ADDRESS, "course"]
+    subprocess.run(get, check=True)
+    os.chdir("course")
+    pip = [sys.executable, "-m", "pip", "install", "-q"]
+    subprocess.run([*pip, ".[notebooks]"], check=True)'''
+
+
+def address() -> str:
+    """The repository's address; empty while there is none."""
+    config = yaml.safe_load((REPO / "_config.yml").read_text())
+    return config["repository"]["url"] or ""
+
+
+def with_first_cell(notebook, url: str):
+    """The notebook with the cell for this address, without one for none."""
+    notebook.cells = [cell for cell in notebook.cells
+                      if "colab" not in cell.metadata.get("tags", [])]
+    if url:
+        notebook.cells.insert(0, new_code_cell(
+            CELL.format(address=url), metadata={"tags": TAGS}))
+    return notebook
+
+
+def main():
+    """Rewrite each script; `make pairs` takes its notebook from it."""
+    for script in sorted(REPO.glob("notebooks/[0-9]*.py")):
+        before = script.read_text()
+        notebook = with_first_cell(jupytext.read(script), address())
+        after = jupytext.writes(notebook, fmt="py:percent",
+                                config=load_jupytext_config(str(script)))
+        if after != before:
+            script.write_text(after)
+            print(script.name)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""What a chapter needs on a machine that has nothing but Python."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+
+import colab
+import jupytext
+import pytest
+import yaml
+from nbformat.v4 import new_code_cell, new_notebook
+
+URL = "https://example.org/owner/name"
+
+
+def a_notebook():
+    return new_notebook(cells=[new_code_cell("1 + 1")])
+
+
+def test_the_cell_comes_with_the_address_and_goes_with_it():
+    notebook = colab.with_first_cell(a_notebook(), URL)
+    again = colab.with_first_cell(notebook, URL)
+    assert [URL in cell.source for cell in again.cells] == [True, False]
+    without = colab.with_first_cell(again, "")
+    assert [cell.source for cell in without.cells] == ["1 + 1"]
+
+
+def test_the_cell_survives_the_pair():
+    notebook = colab.with_first_cell(a_notebook(), URL)
+    script = jupytext.writes(notebook, fmt="py:percent")
+    back = jupytext.reads(script, fmt="py:percent")
+    assert [c.source for c in back.cells] == [c.source
+                                              for c in notebook.cells]
+    assert back.cells[0].metadata["tags"] == colab.TAGS
+
+
+def test_chapters_have_the_cell_of_the_address_in_the_configuration(repo):
+    for script in sorted(repo.glob("notebooks/[0-9]*.py")):
+        notebook = jupytext.read(script)
+        cells = [cell.source for cell in notebook.cells]
+        wanted = colab.with_first_cell(notebook, colab.address()).cells
+        assert cells == [cell.source for cell in wanted], "run `make pairs`"
+
+
+def test_the_address_stands_in_one_place(repo):
+    config = yaml.safe_load((repo / "_config.yml").read_text())
+    address = config["repository"]["url"]
+    assert address == "" or address.startswith("https://")
+    assert colab.address() == address
+
+
+@pytest.mark.slow
+def test_the_cell_fetches_and_installs(repo, tmp_path):
+    """In a Python without course_lib, from a clone of this repository; what
+    the package depends on is taken from here, so that no network is needed."""
+    bare = tmp_path / "bare"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", bare],
+                   check=True)
+    cell = colab.CELL.format(address=repo.as_uri())
+    check = """
+import course_lib
+from course_lib.show import load_result
+print(course_lib.__file__)
+print(load_result("timings.json")["scale"])
+"""
+    environment = os.environ | {
+        "PYTHONPATH": sysconfig.get_path("purelib"), "PIP_NO_DEPS": "1",
+        "PIP_NO_BUILD_ISOLATION": "1", "PIP_IGNORE_INSTALLED": "1"}
+    done = subprocess.run(
+        [bare / "bin" / "python", "-c",
+         f"import sys; sys.path[0:1] = ['']\n{cell}\n{check}"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.splitlines()[-2:]
+    assert str(tmp_path / "course" / "course_lib") in first
+    assert second == "laptop"
+    assert list(bare.glob("lib/*/site-packages/course_lib/model.py"))
