@@ -33,9 +33,9 @@ def members(module: str) -> dict[str, object]:
     """Public functions and classes that a module defines and describes."""
     name = f"course_lib.{module}"
     found = vars(importlib.import_module(name))
-    return {key: value for key, value in found.items()
-            if not key.startswith("_") and inspect.getdoc(value)
-            and getattr(value, "__module__", None) == name}
+    return {key: found[key] for key in found.get("__all__", found)
+            if not key.startswith("_") and inspect.getdoc(found[key])
+            and getattr(found[key], "__module__", None) == name}
 
 
 def expand(app, docname: str, source: list[str]):
