@@ -197,7 +197,7 @@ from course_lib.interactive_sampling import (
 
 grid = sampling_grid(model, tokenizer, "life is about")
 show_chart(sampling_chart(grid), "Bars of the likeliest next tokens, "
-           "before and after temperature and top-p, and texts drawn so. "
+           "before and after both settings, and texts drawn with them. "
            "Two sliders change the settings.")
 
 # %% [markdown]
