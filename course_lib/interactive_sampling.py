@@ -21,7 +21,7 @@ from course_lib.tokenizer import Tokenizer
 TEMPERATURES = [round(0.2 * i, 1) for i in range(1, 11)]
 TOP_PS = [round(0.1 * i, 1) for i in range(1, 11)]
 BARS = 12  # the likeliest tokens have one each, all others share the last
-WIDTH, LINES = 46, 3  # of a continuation: characters a line, lines at most
+WIDTH, LINES = 56, 3  # of a continuation: characters a line, lines at most
 LEFT = 74  # pixels that the bars' labels take
 
 
@@ -93,14 +93,14 @@ def sampling_chart(grid: Grid, temperature: float = 1.0, top_p: float = 1.0,
     place = (f"(round(temperature / {TEMPERATURES[0]}) - 1) * {len(TOP_PS)} "
              f"+ round(top_p / {TOP_PS[0]}) - 1")
     names = [*grid.tokens, f"{grid.vocabulary - len(grid.tokens):,} others"]
-    rows = [dict(token=name, place=number, before=grid.before[number],
+    rows = [dict(place=number, before=grid.before[number],
                  after=[row[number] for row in grid.after])
-            for number, name in enumerate(names)]
+            for number in range(len(names))]
     base = alt.Chart(alt.Data(values=rows)).transform_calculate(
         now=f"datum.after[{place}]",
         share="datum.now ? format(datum.now, '.1%') : ''")
     y = alt.Y("place:O", title=None, axis=alt.Axis(
-        labelExpr=_look_up(names), labelFont="monospace", labelLimit=LEFT))
+        labelExpr=f"{json.dumps(names)}[datum.value]", labelFont="monospace", labelLimit=LEFT))
     scale = alt.Scale(domain=[0, 1])
     x = alt.X("now:Q", scale=scale, title="probability of the next token",
               axis=alt.Axis(format="%", tickCount=5))
@@ -112,32 +112,31 @@ def sampling_chart(grid: Grid, temperature: float = 1.0, top_p: float = 1.0,
             x=alt.X("end:Q", scale=scale), y=y, text="share:N"
         ).transform_calculate(end="max(datum.now, datum.before)"),
     ).properties(width=210, height=17 * len(names))
-    line = (f"{_look_up(grid.kept, place)} + ' of {grid.vocabulary:,} tokens "
-            "have a chance'")
-    left = _text([dict(kept=0)], line, 1)
-    texts = _text([dict(texts=[_wrapped(texts) for texts in grid.texts])],
-                  f"datum.texts[{place}]", (LINES + 1) * len(grid.texts[0]))
-    return alt.vconcat(bars, left, texts, spacing=8).add_params(
+    kept = [f"{count:,} of {grid.vocabulary:,} tokens have a chance"
+            for count in grid.kept]
+    texts = _texts(place, [kept] + [[*column] for column in zip(
+        *(map(_wrapped, texts) for texts in grid.texts))])
+    return alt.vconcat(bars, texts, spacing=8).add_params(
         *sliders).configure_view(stroke=None)
 
 
-def _look_up(values: list, place: str = "datum.value") -> str:
-    """A Vega expression for one of several values."""
-    return f"{json.dumps(values)}[{place}]"
+def _wrapped(text: str) -> str:
+    """A continuation in lines."""
+    return "\n".join(textwrap.wrap(visible(text), WIDTH, max_lines=LINES,
+                                   placeholder=" \u2026"))
 
 
-def _wrapped(texts: list[str]) -> str:
-    """Continuations as one block, a blank line between them."""
-    return "\n \n".join("\n".join(textwrap.wrap(
-        visible(text), WIDTH, max_lines=LINES, placeholder=" \u2026"))
-        for text in texts)
-
-
-def _text(rows: list[dict], line: str, height: int) -> alt.Chart:
-    """Lines of text, from where the bars' labels start."""
+def _texts(place: str, blocks: list[list[str]]) -> alt.Chart:
+    """Blocks of text below each other, from where the bars' labels start;
+    each block has one text a setting."""
+    rows, tops = [], [0] * len(blocks[0])
+    for texts in blocks:
+        rows.append(dict(texts=texts, tops=tops))
+        tops = [top + 15 * text.count("\n") + 22
+                for top, text in zip(tops, texts)]
     return alt.Chart(alt.Data(values=rows)).transform_calculate(
-        line=line).mark_text(
+        line=f"datum.texts[{place}]", top=f"datum.tops[{place}]").mark_text(
         align="left", baseline="top", fontSize=12, lineBreak="\n",
         lineHeight=15).encode(
-        x=alt.value(-LEFT), y=alt.value(0), text="line:N").properties(
-        width=210, height=15 * height)
+        x=alt.value(-LEFT), y=alt.Y("top:Q", scale=None, axis=None),
+        text="line:N").properties(width=210, height=max(tops))

@@ -11,7 +11,7 @@
 #
 # A trained model is a function from text to a probability for every token.
 # It does not write. Writing is something we do with it: draw a token, append
-# it, ask again. This chapter is about that loop, about the three knobs that
+# it, ask again. This chapter is about that loop, about the knobs that
 # everyone turns, about making it fast, and about judging and sharing what
 # comes out.
 
@@ -70,11 +70,13 @@ side_by_side("One prompt, two models, four moments of their training.",
 # %% [markdown]
 # Untrained, every token is as likely as any other, so what you see is the
 # vocabulary shaken in a bag. Then come the common tokens, then words in
-# plausible order, and last what stretches over a sentence.
+# plausible order, and last what stretches over a sentence. (In the stories
+# "life is about" opens a last sentence, so a model that has learned its
+# stories soon stops.)
 #
-# The right column got further into English and makes less sense. The stories
-# are a small world, made up by a grammar with a few hundred nouns, and a model
-# of this size can hold nearly all of it. Real books are not a small world.
+# The right column has more of English in it and makes less sense. A grammar
+# made up the stories, and a small model can hold most of what that grammar
+# can say. Real books are not a small world.
 #
 # Left to start by itself, after end-of-text, our model tells a story.
 
@@ -157,27 +159,50 @@ names = [tokenizer.decode([i]).replace(" ", "·")
 plots.plot_distribution(top.values, names);
 
 # %% [markdown]
-# Three knobs reshape this row before we draw from it. {term}`Temperature`
+# A few knobs reshape this row before we draw from it. {term}`Temperature`
 # divides the logits: below one, the likely becomes likelier; above one, the
-# row flattens; at zero only the top token is left. {term}`Top-k` keeps the
-# $k$ likeliest tokens. {term}`Top-p` keeps the fewest that together reach
-# probability $p$ {cite}`holtzman2020`, so it keeps many when the model is
-# unsure and one when it is certain. The order matters, and the code is the
-# definition:
+# row flattens; at zero only the top token is left. The others cut off the
+# tail. {term}`Top-k` keeps the $k$ likeliest tokens. {term}`Top-p` keeps the
+# fewest that together reach probability $p$ {cite}`holtzman2020`, so it keeps
+# many when the model is unsure and one when it is certain. {term}`Min-p`
+# keeps what is at least $p$ times as likely as the favourite
+# {cite}`nguyen2024`. Their order matters, and the code is the definition:
 
 # %%
-show_source(probabilities)
+def reshape(z, temperature=1.0, top_k=None, top_p=None, min_p=None):
+    p = (z.double() / temperature).softmax(-1)
+    p, order = p.sort(descending=True)
+    if top_k:
+        p[top_k:] = 0
+    if top_p:
+        p[p.cumsum(-1) - p >= top_p * p.sum()] = 0
+    if min_p:
+        p[p < min_p * p[0]] = 0
+    return torch.zeros_like(p).scatter(0, order, p / p.sum())
 
-# %% mystnb={"figure": {"caption": "The same row after each knob, on the tokens of the figure before.", "name": "fig-knobs"}, "image": {"alt": "Four panels of the same ten tokens: temperature one half sharpens, two flattens, top-k keeps three, top-p cuts the tail."}}
+# %% tags=["remove-cell"]
+for options in (dict(), dict(temperature=0.3), dict(top_k=3),
+                dict(top_p=0.5), dict(min_p=0.3),
+                dict(temperature=1.7, top_k=40, top_p=0.9, min_p=0.05)):
+    gap = reshape(logits[0], **options) - probabilities(
+        logits, **options)[0]
+    assert gap.abs().max() < 1e-9, options
+
+# %% mystnb={"figure": {"caption": "The same row after each knob, on the tokens of the figure before.", "name": "fig-knobs"}, "image": {"alt": "Five panels of the same ten tokens: temperature one half sharpens, two flattens, top-k keeps three, top-p and min-p cut the tail elsewhere."}}
 settings = {"temperature 0.5": dict(temperature=0.5),
             "temperature 2": dict(temperature=2.0),
-            "top-k 3": dict(top_k=3), "top-p 0.5": dict(top_p=0.5)}
-figure, axes = plt.subplots(1, 4, figsize=(9, 3), sharey=True)
+            "top-k 3": dict(top_k=3), "top-p 0.5": dict(top_p=0.5),
+            "min-p 0.3": dict(min_p=0.3)}
+figure, axes = plt.subplots(1, 5, figsize=(9, 3), sharey=True)
 for ax, (name, options) in zip(axes, settings.items()):
-    row = probabilities(logits, **options)[0, top.indices]
+    row = reshape(logits[0], **options)[top.indices]
     plots.plot_distribution(row, names, ax, title=name)
 
 # %% [markdown]
+# Mind the scales below the panels: each is its own. The package's
+# `probabilities` computes the same for many rows at once, without sorting a
+# whole vocabulary for one token.
+#
 # Temperature and top-p are easier to feel than to read about. In the next
 # figure both are sliders. The outline is the model's own row, the filled bar
 # what is left of it at your setting, and below stand four continuations
@@ -205,20 +230,39 @@ show_chart(sampling_chart(grid), "Bars of the likeliest next tokens, "
 # the figure only looks them up. In a notebook you are not bound to its
 # settings or to its prompt.
 #
-# **Predict.** Which of the settings below will repeat itself? Which will
-# lose the thread?
+# Sampling settings are a matter of the text, so here is another beginning,
+# drawn twice at each setting.
+#
+# **Predict.** Which setting will write the same text twice? Which will lose
+# the thread?
 
 # %%
+start = tokenizer.encode("One morning")
 for options in (dict(temperature=0), dict(temperature=0.8, top_p=0.9),
                 dict(temperature=2.0)):
-    print(f"--- {options}\n{speak(model, **options)}\n")
+    print(f"--- {options}")
+    for seed in (1, 2):
+        text = speak(model, start, 50, seed=seed, **options)
+        print(textwrap.fill(text, 72), end="\n\n")
 
 # %% [markdown]
-# Greedy text is safe and dull, and on a small model it often circles. High
-# temperature draws from the tail, where hundreds of unlikely tokens
-# together weigh a lot, and one of them derails everything after it.
+# At temperature zero nothing is left to chance: the same text, whatever the
+# seed. High temperature draws from the tail, where hundreds of unlikely
+# tokens together weigh a lot, and one of them derails everything after it.
 # Cutting the tail and keeping the rest is what most people settle on.
 #
+# A model that goes in circles is often helped by a
+# {term}`repetition penalty`, a factor that makes tokens less likely which
+# already stand in the text {cite}`keskar2019`. It is a crude tool: a story
+# needs its hero's name, and its full stops, more than once.
+
+# %%
+for penalty in (1.0, 1.3, 2.0):
+    text = speak(model, start, 50, temperature=0,
+                 repetition_penalty=penalty)
+    print(textwrap.fill(f"--- {penalty}: {text}", 72), end="\n\n")
+
+# %% [markdown]
 # ## Why is it slow, and what is the KV cache?
 #
 # To append one token, the plain loop runs the whole text through the model
@@ -310,9 +354,8 @@ surprisal(tokenizer, story, bits_of(story))
 
 # %% [markdown]
 # Pale is expected, dark is not, and the worst carry their bits as a number.
-# The bits go where the story makes a choice: a name, a thing, a turn. Once
-# a name is there, its second mention is nearly free. Here are the worst five,
-# with what the model would have bet on.
+# The bits go where the story makes a choice: a name, a thing, a turn. Here
+# are the five dearest, each with what the model would rather have bet on.
 
 # %%
 with torch.no_grad():
@@ -326,9 +369,13 @@ for at in sorted(range(len(story)), key=bits.__getitem__)[:-6:-1]:
           f" {guess!r} had {best.values[at]:.0%}")
 
 # %% [markdown]
-# Wrong is what the next paragraph shows. Jane Austen's is the best-known
-# first sentence of an English novel, and this model has never left its small
-# world.
+# Go through them with the question who could have known. Which child comes,
+# and which fruit, nobody can: those bits are the story's own, and the best
+# model pays them too. But a name that stood in the first line is for a reader
+# the likeliest one to come back. Where that is dear, the model is wrong.
+#
+# It is wrong in another way about text it was never meant for. The next one
+# is the first sentence of *Pride and Prejudice*.
 
 # %%
 austen = ("It is a truth universally acknowledged, that a single "
