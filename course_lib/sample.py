@@ -49,7 +49,7 @@ def generate(model: GPT, prompts: list[list[int]], max_new_tokens: int,
     return (rows, scores) if logprobs else rows
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def stream(model: GPT, prompts, max_new_tokens, temperature=1.0, top_k=None,
            top_p=None, stop_id=None, seed=None, use_cache=True, *,
            min_p=None, repetition_penalty=1.0, generator=None,
