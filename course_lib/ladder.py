@@ -12,7 +12,8 @@ The smoke ladder is trained where it is asked for. Larger ones take an hour or
 more, so they are recorded in book/results/:
 
     python -m course_lib.ladder laptop             # its own stories
-    python -m course_lib.ladder laptop --corpus FOLDER --name books
+    python -m course_lib.ladder laptop --corpus FOLDER --name books \
+        --tokens 2M --batch 512
 
 An interrupted ladder goes on with the runs that its file does not hold.
 """
@@ -33,6 +34,7 @@ import torch
 from filelock import FileLock
 from tqdm import tqdm
 
+from course_lib.arguments import number
 from course_lib.budget import count_parameters
 from course_lib.corpus import load_corpus
 from course_lib.data import write_json
@@ -316,18 +318,25 @@ def main(arguments=None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("preset")
     parser.add_argument("--corpus", help="other text than the preset's")
-    parser.add_argument("--name", help="of the record: ladder_NAME.json")
+    parser.add_argument("--name", help="of that ladder: ladder_NAME.json")
+    parser.add_argument("--tokens", type=number, help="of the run whose 6ND "
+                        "the budgets are shares of; the preset's without")
+    parser.add_argument("--batch", type=number, help="tokens a step")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     options = parser.parse_args(arguments)
+    if bool(options.corpus) != bool(options.name):
+        parser.error("--corpus and --name go together")
     preset = load_preset(options.preset)
     if options.corpus:
-        preset = replace(preset, corpus=options.corpus)
+        preset = replace(
+            preset, name=options.name, corpus=options.corpus,
+            tokens=options.tokens or preset.tokens,
+            batch_tokens=options.batch or preset.batch_tokens)
         run = prepare(home() / f"ladder-{options.name}", preset,
                       load_corpus(options.corpus))
     else:
         run = prepared(preset)
-    name = options.name or preset.name
-    measure_all(run, rungs(preset), RECORDED / f"ladder_{name}.json",
+    measure_all(run, rungs(preset), RECORDED / f"ladder_{preset.name}.json",
                 options.workers)
 
 
