@@ -38,7 +38,7 @@ def side_by_side(caption: str, columns: dict[str, list[str]],
         f"</thead><tbody>{body}</tbody></table>")
 
 
-def surprisal(tokenizer: Tokenizer, ids: list[int], bits: list[float],
+def show_surprisal(tokenizer: Tokenizer, ids: list[int], bits: list[float],
               ) -> HTML:
     """Tokens on a ground that is darker the less the model expected them,
     with a legend; `bits` is -log2 of each token's probability."""

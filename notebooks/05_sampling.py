@@ -111,10 +111,11 @@ print(f"{hours:.1f} hours on one core of a CPU,",
       books["provenance"]["date"])
 
 # %% [markdown]
-# Then hold it against something that is not a neural network. A compressor such as `xz` is a predictor in disguise: whatever it
-# can foresee, it need not store. An n-gram model counts what follows the
-# last four tokens (or bytes), with {term}`Kneser-Ney smoothing` for what it
-# never saw {cite}`kneser1995`. All are measured in bits per byte of the same held-out
+# Then hold it against something that is not a neural network. A compressor
+# such as `xz` is a predictor in disguise: whatever it can foresee, it need
+# not store. An n-gram model counts what follows the last four tokens (or
+# bytes), with {term}`Kneser-Ney smoothing` for what it never saw
+# {cite}`kneser1995`. All are measured in bits per byte of the same held-out
 # book, having seen the same training text where they can use it.
 
 # %% mystnb={"figure": {"caption": "Bits per byte of a held-out book; shorter is better. The GPT and the n-gram models learned from the same books.", "name": "fig-baselines"}, "image": {"alt": "Horizontal bars of bits per byte for xz, two Kneser-Ney models and the GPT; the GPT's bar is the shortest."}}
@@ -336,7 +337,7 @@ print(f"bits per byte  {result.bits_per_byte:.3f}")
 import numpy as np
 
 from course_lib.evaluate import documents
-from course_lib.show_text import surprisal
+from course_lib.show_text import show_surprisal
 
 
 def bits_of(ids):
@@ -347,10 +348,16 @@ def bits_of(ids):
     return (-taken / np.log(2)).tolist()
 
 
+# %% tags=["remove-cell"]
+from course_lib.surprisal import surprisal
+
+assert np.allclose(bits_of(prompt), np.array(surprisal(
+    model, [tokenizer.eot, *prompt])) / np.log(2), atol=1e-4)
+
 # %%
 held_out = next(documents(run.val_tokens, tokenizer))
 story = tokenizer.encode(held_out)[:preset.model.context_length]
-surprisal(tokenizer, story, bits_of(story))
+show_surprisal(tokenizer, story, bits_of(story))
 
 # %% [markdown]
 # Pale is expected, dark is not, and the worst carry their bits as a number.
@@ -382,7 +389,7 @@ austen = ("It is a truth universally acknowledged, that a single "
           "man in possession of a good fortune, must be in want of a "
           "wife.")
 sentence = tokenizer.encode(austen)[:preset.model.context_length]
-surprisal(tokenizer, sentence, bits_of(sentence))
+show_surprisal(tokenizer, sentence, bits_of(sentence))
 
 # %%
 for name, ids in (("the story", story), ("Jane Austen", sentence)):
@@ -401,33 +408,55 @@ assert (sum(bits_of(sentence)) / len(austen.encode())
 #
 # ## Has it learned by heart?
 #
-# The last check is to look for copies: the longest run of tokens in a sample
-# that also stands in the training text. In a
-# small world expect a long one: there are only so many ways to say that it
-# rained.
+# Large models can be made to recite passages of what they were trained on
+# {cite}`carlini2021`. So we look for copies: the longest run of tokens in a
+# sample that stands in the training text as well. The length alone says
+# little, because two stories that know nothing of each other share runs too:
+# there are only so many ways to say that it rained. What helps is a text that
+# cannot be a copy. The held-out stories are that.
+#
+# **Predict.** Which will share longer runs with the training text: twenty
+# stories of the model, or twenty that it never saw?
 
 # %%
-ids = generate(model, [prompt], 100, seed=5, stop_id=tokenizer.eot)[0]
-known = run.train_tokens.ids
-corpus = known.tobytes()
+from course_lib.copies import longest_copies
 
+eot = tokenizer.eot
+known = run.train_tokens.ids[:10_000_000]  # plenty; full has more
+samples = generate(model, [[eot]] * 20, 100, seed=0, stop_id=eot)
+val = run.val_tokens.ids
+starts = np.flatnonzero(val == eot)[:20] + 1
+held = [val[start:start + 100].tolist() for start in starts]
 
-def stands_in_corpus(piece):
-    raw = np.array(piece, known.dtype).tobytes()
-    place = corpus.find(raw)
-    while place >= 0 and place % known.itemsize:  # between two tokens
-        place = corpus.find(raw, place + 1)
-    return place >= 0
+# %% mystnb={"figure": {"caption": "The longest run of each text that also stands in the training text.", "name": "fig-copies"}, "image": {"alt": "Histograms of the longest shared run, for twenty samples and for twenty held-out stories."}}
+copies = longest_copies(samples, known)
+shared = {"samples": [copy.length for copy in copies],
+          "held-out stories": [copy.length for copy
+                               in longest_copies(held, known)]}
+plt.hist(shared.values(), label=list(shared), bins=12)
+plt.xlabel("tokens in the longest run that is in the training text")
+plt.ylabel("texts")
+plt.legend();
 
+# %%
+for name, lengths in shared.items():
+    print(f"{name}: half of them share {np.median(lengths):.0f} tokens"
+          " or more")
+most = max(copies, key=lambda copy: copy.length)
+copied = known[most.place:most.place + most.length].tolist()
+print(f"the longest: {tokenizer.decode(copied)!r}")
 
-longest = []
-for start in range(len(ids)):
-    while (start + len(longest) < len(ids) and stands_in_corpus(
-            ids[start:start + len(longest) + 1])):
-        longest = ids[start:start + len(longest) + 1]
-print(f"{len(longest)} tokens: {tokenizer.decode(longest)!r}")
+# %% tags=["remove-cell"]
+assert len(copies) == 20 and min(shared["held-out stories"]) > 0
+assert copied == samples[copies.index(most)][
+    most.start:most.start + most.length]
 
 # %% [markdown]
+# Compare the two medians, and not the longest run with zero. A model that
+# shares no more than the held-out stories do has learned how such stories
+# go. One that shares clearly more is reciting, and that comes with many passes
+# over little text.
+#
 # ## How do others use it?
 #
 # In the form that everyone's tools read. `export_run` writes the weights as
@@ -573,3 +602,40 @@ loss = {t: torch.nn.functional.cross_entropy(z / t, target).item()
 print({t: round(value, 3) for t, value in loss.items()})
 # Sampling sharper can please the ear; as a forecast it is too sure.
 assert loss[0.25] > loss[1.0]
+
+# %% [markdown]
+# **4. Does it recite when it is sure?** (medium, 10 minutes). Draw the twenty
+# samples again at temperature 0.2. Do their runs get longer? Is that learning
+# by heart?
+#
+# Solution (click to open):
+
+# %% tags=["hide-cell"]
+sure = generate(model, [[eot]] * 20, 100, temperature=0.2, seed=0,
+                stop_id=eot)
+runs = [copy.length for copy in longest_copies(sure, known)]
+print(f"half of them share {np.median(runs):.0f} tokens or more")
+print(f"{len({tuple(ids[:20]) for ids in sure})} different beginnings")
+# Likely phrases stand in the training text often, so a sharper model
+# meets them more often: common is not the same as copied. The test is
+# a phrase that stands there once.
+assert len(runs) == 20 and max(runs) <= 100
+
+# %% [markdown]
+# **5. A price for a wrong word** (easy, 10 minutes). Take the first sentence
+# of the held-out story and exchange one word in it for a word that fits
+# the grammar and not the story. Where do the bits rise: at the word, or
+# also behind it?
+#
+# Solution (click to open):
+
+# %% tags=["hide-cell"]
+first = held_out[:held_out.index(".") + 1]
+words = first.split(" ")
+words[-1] = "umbrella."  # whatever stood there
+changed = tokenizer.encode(" ".join(words))
+right = tokenizer.encode(first)
+print(f"as it was {sum(bits_of(right)):5.1f} bits: {first}")
+print(f"changed   {sum(bits_of(changed)):5.1f} bits: {' '.join(words)}")
+assert sum(bits_of(changed)) != sum(bits_of(right))
+show_surprisal(tokenizer, changed, bits_of(changed))

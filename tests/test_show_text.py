@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from course_lib.show_text import side_by_side, surprisal, visible
+from course_lib.show_text import show_surprisal, side_by_side, visible
 from course_lib.tokenizer import train_tokenizer
 
 NASTY = 'a <b> & "c"\x00\n\u201cd\u201d'
@@ -55,7 +55,7 @@ def test_a_table_needs_a_text_for_every_row():
 def test_surprisal_by_ground_and_by_number(tokenizer):
     ids = [*tokenizer.encode("<b>&"), tokenizer.eot]
     bits = [0.2, 1.0, 5.9, 6.0, 12.34]
-    body = surprisal(tokenizer, ids, bits).data.split("<p>")[2]
+    body = show_surprisal(tokenizer, ids, bits).data.split("<p>")[2]
     levels = re.findall(r'sur(\d)" title="([\d.]+) bits"', body)
     assert levels == [("0", "0.2"), ("1", "1.0"), ("2", "5.9"),
                       ("3", "6.0"), ("4", "12.3")]
@@ -66,10 +66,10 @@ def test_surprisal_by_ground_and_by_number(tokenizer):
 def test_surprisal_shows_the_text(tokenizer):
     text = "low <b>\n \u00df"
     ids = tokenizer.encode(text)
-    parsed = Text(surprisal(tokenizer, ids, [0.5] * len(ids)).data)
+    parsed = Text(show_surprisal(tokenizer, ids, [0.5] * len(ids)).data)
     assert parsed.text.endswith("low <b> \u00df")
     assert ("br", {}) in parsed.tags
-    assert 'title="1.0 bits">\u00df<' in surprisal(
+    assert 'title="1.0 bits">\u00df<' in show_surprisal(
         tokenizer, tokenizer.encode("\u00df"), [0.5, 0.5]).data
     with pytest.raises(ValueError):
-        surprisal(tokenizer, ids, [0.5])
+        show_surprisal(tokenizer, ids, [0.5])
