@@ -79,8 +79,8 @@ class Visit:
     size: int = 0
 
 
-def build_book() -> subprocess.CompletedProcess:
-    """Run the strict build to its end, every page anew."""
+def build_book(*options) -> subprocess.CompletedProcess:
+    """Run the strict build to its end, by default every page anew."""
     environment = {**os.environ, "COURSE_SCALE": "smoke",
                    "TQDM_DISABLE": "1"}
     # A backend from outside would keep figures out of the pages.
@@ -88,7 +88,7 @@ def build_book() -> subprocess.CompletedProcess:
     book = Path(sys.executable).parent / "jupyter-book"
     return subprocess.run(
         [str(book), "build", str(REPO), "--path-output", str(OUT),
-         "--all", "-W", "-n", "--keep-going"],
+         *(options or ["--all"]), "-W", "-n", "--keep-going"],
         env=environment,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
@@ -316,6 +316,18 @@ def test_search_finds_a_word_of_the_page(from_disk, html, browser):
     page.close()
     name = f"{from_disk.name}.html"
     assert [link for link in found if name in link], word
+
+
+def test_prints_as_one_file(html, tmp_path):
+    """The pages just read, put together without running them again."""
+    single = build_book("--builder", "singlehtml")
+    assert single.returncode == 0, single.stdout[-6000:]
+    assert "Executing notebook" not in single.stdout
+    out = tmp_path / "book.pdf"
+    subprocess.run([sys.executable, REPO / "book" / "print.py",
+                    OUT / "_build" / "singlehtml", out], check=True)
+    assert out.read_bytes()[:5] == b"%PDF-"
+    assert out.stat().st_size > 1_000_000
 
 
 def test_builds_again_and_leaves_no_trace(html):
