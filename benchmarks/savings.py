@@ -214,19 +214,22 @@ def main(arguments=None) -> None:
     parser.add_argument("--line", nargs="+", metavar="FIELD=VALUE",
                         type=field_value, help="a line of your own, beside "
                         "what was kept of the recorded ones")
+    parser.add_argument("--preset", default="laptop", help="whose stories "
+                        "and vocabulary (%(default)s)")
     parser.add_argument("--positions", type=int, default=POSITIONS,
                         help="of each run (%(default)s)")
     parser.add_argument("--out", type=Path, help="the file of results")
     parser.add_argument("--plan", action="store_true",
                         help="say what the runs will take, run nothing")
     options = parser.parse_args(arguments)
-    base = small(load_preset("laptop"))
+    preset = load_preset(options.preset)
+    base = small(preset)
     if options.plan:
         runs, flop = planned(base, options.positions)
         print(f"{runs} runs, {flop / 1e12:.0f} TFLOP")
         return
     torch.set_num_threads(1)  # matrices so small that sharing costs more
-    run = stages.prepared(load_preset("laptop"))
+    run = stages.prepared(preset)
     recorded, own = RESULTS / "savings.json", stages.home() / "savings.json"
     path = options.out or (own if options.line else recorded)
     work = Campaign(

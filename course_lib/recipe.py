@@ -197,8 +197,9 @@ def make(recipe: Recipe, preset: Preset):
 
 
 def follow(recipe: Recipe, text: Text, base: Preset, positions: int,
-           rate: float, seed: int = 0) -> dict:
+           rate: float, seed: int = 0, begin=None) -> dict:
     """Train by the recipe on `positions` positions; what came of it.
+    `begin(model)`, where given, may alter the first weights.
 
     `loss` (nats per token) and `bits_per_byte` are of the held-out stories,
     None where the run diverged; `curve` has the loss on a part of them
@@ -207,6 +208,8 @@ def follow(recipe: Recipe, text: Text, base: Preset, positions: int,
     """
     preset = recipe.preset(base, positions, rate, seed)
     model, optimizer = make(recipe, preset)
+    if begin is not None:
+        begin(model)
     marks = {math.ceil(preset.steps * 2**(-k / 2)) for k in range(MARKS)}
     curve, seconds, loss = [], 0.0, torch.zeros(())
     for step in range(preset.steps):

@@ -136,6 +136,19 @@ def test_a_diverged_run_says_so(text):
     assert made["loss"] is None or made["loss"] > math.log(300)
 
 
+def test_the_first_weights_can_be_altered(text):
+    seen = []
+
+    def silence(model):
+        seen.append(model)
+        torch.nn.init.zeros_(model.transformer.wte.weight)
+
+    made = [follow(NEW, text, tiny.PRESET, 64, 1e-9, begin=begin)["loss"]
+            for begin in (None, silence)]
+    assert made[0] != made[1] == pytest.approx(math.log(300), abs=1e-4)
+    assert len(seen) == 1
+
+
 def test_dropout_is_off_when_measured_and_on_again(text):
     model, _ = make(OLD, OLD.preset(tiny.PRESET, 640, 1e-2, 0))
     both = [nats(model, text, OLD, SIZES[0]) for _ in range(2)]

@@ -1,0 +1,569 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Cheaper: where the fifty dollars went
+#
+# The recipe of 2023 cost about fifty dollars. The same number of parameters,
+# shown the same number of tokens, should cost one or two today. In this
+# chapter we go through the bill line by line: what was paid for nothing, what
+# a better machine does for the same money, and what has been learned about
+# training since. Each line has its own number, and says whether that number
+# was counted, measured, or only projected.
+
+# %%
+from course_lib import plots, stages
+from course_lib.presets import load_preset
+from course_lib.show import card, load_result, show_source
+
+preset = load_preset()  # $COURSE_SCALE: smoke, laptop or full
+plots.use_style()
+card("06_cheaper", needs="chapters 2 and 4",
+     gives="a bill from $50 down, line by line, and a command that "
+     "adds a line of your own")
+
+# %% [markdown]
+# ## What was bought in 2023?
+#
+# A V100 for about 20 hours. BookCorpus has 74,004,228 sentences, and each
+# became a row of 64 positions, however short it was. In all there were 1.1
+# billion real tokens in them.
+#
+# :::{admonition} Predict
+# :class: hint
+# Of the fifty dollars, how many were paid for work on real tokens? And what
+# share of the V100's peak did the run reach?
+# :::
+
+# %%
+from course_lib.budget import GPUS, flops_per_token
+
+SENTENCES, ROW, REAL, HOURS = 74_004_228, 64, 1.1e9, 20  # of 2023
+full = load_preset("full")
+v100 = GPUS["V100"]
+paid = HOURS * v100.dollars_per_hour
+positions = SENTENCES * ROW
+work = positions * flops_per_token(full.model, ROW)
+real = REAL / positions
+reached = work / (HOURS * 3600 * v100.peak_at())
+print(f"paid         ${paid:.2f}: {HOURS} h at "
+      f"${v100.dollars_per_hour}/h")
+print(f"work         {work:.2e} FLOP, {positions / 1e9:.2f}B positions")
+print(f"real tokens  {real:.0%} of them, ${real * paid:.2f} worth")
+print(f"V100's peak  {reached:.0%} reached, {real * reached:.0%} "
+      "counting real tokens")
+
+# %% tags=["remove-cell"]
+assert 0.22 < real < 0.25 and 0.15 < reached < 0.17
+
+# %% [markdown]
+# Three quarters of the money went into padding. That saving needs no
+# experiment, only [chapter 3](03_tokenizer.ipynb): rows without padding.
+#
+# The other number is the {term}`MFU`: the card did a sixth of what it could.
+# A loss that keeps all logits of a batch in memory, small products, and waiting
+# for data all cost. This book's trainer is written to waste less, but *it has
+# not been measured on a rented GPU*; what follows assumes an MFU of 40%, as
+# the other chapters do. What has been measured is the same step beside others
+# on a processor, where the machine is the same for all.
+
+# %%
+step = load_result("training_step.json")
+where = step["provenance"]
+print(f"full preset, {where['threads']} threads of an "
+      f"{where['device']}, {where['date']}")
+for name, side in step["rows"][-1]["sides"].items():
+    one = side["step"]
+    print(f"{name:13} {one['tokens_per_second']:5.0f} tokens/s, "
+          f"{one['share_of_peak']:.0%} of the matrix peak")
+
+# %% [markdown]
+# The loss is one of the reasons. Over 50,304 logits a token it can be had in
+# three ways, with the same result ([chapter 1](01_architecture.ipynb) has more
+# about it):
+
+# %%
+for way in load_result("loss_memory.json")["rows"]:
+    print(f"{way['way']:18} {way['seconds']:5.1f} s, "
+          f"{way['peak_bytes'] / 1e9:4.1f} GB")
+
+# %% [markdown]
+# ## What has been learned since?
+#
+# Now the science: changes that lower the loss for the same work. Each of them
+# was published with a figure in which it helps. To see what they do *together*,
+# in our own hands, we begin with the recipe of 2023 as its code has it and
+# change one thing at a time. A `Recipe` is all that may be changed:
+
+# %%
+from course_lib.recipe import Recipe, Text, follow, small
+
+show_source(Recipe)
+
+# %% [markdown]
+# The first lines are habits, which the earlier chapters have explained. They
+# lead from the recipe of 2023 to that of this book. Then come ideas, in the
+# order in which they became common:
+#
+# - *Rotary positions* {cite}`su2021`: instead of adding a vector for each
+#   position, turn queries and keys by an angle that grows with it. What two
+#   tokens say to each other then depends on the distance between them.
+# - *Normed queries and keys* {cite}`dehghani2023`: their length no longer
+#   counts, so that attention cannot become too sure too early.
+# - *The squared ReLU* {cite}`so2021` for the GELU.
+# - *Projections from zero* {cite}`zhang2019`: each block begins as the
+#   identity, and adds something only when it has learned something.
+# - *Soft-capped logits* {cite}`gemma2024`: no logit above 15.
+# - *An untied head*: the output layer gets a matrix of its own.
+# - *A late fall*: the schedule `wsd`, as in [chapter 4](04_training.ipynb).
+# - *{term}`Muon`* {cite}`jordan2024`: another optimizer for the matrices inside
+#   the blocks. It takes AdamW's place there and makes a step of the same length
+#   in all directions of a matrix.
+#
+# `model.py` stays GPT-2. The variants live beside it:
+
+# %%
+from course_lib.variants import rotate
+
+show_source(rotate)
+
+# %% [markdown]
+# The comparison has to be fair, and that is more work than the changes are.
+#
+# *The same work.* Every run works on the same number of positions, and padding
+# is work. *The same text.* Every run is measured on the same held-out stories,
+# in nats over all tokens of that text. A recipe that knows only sentences is
+# asked for each of them and for where it ends; padding counts nothing. *The
+# same care.* Each line gets its own learning rate, the best of three or more,
+# looked for until the best lies between two that are worse. So does the recipe
+# of 2023, whose code has 0.0001 in it. *Two seeds*, because one is an
+# anecdote.
+
+# %%
+recorded = load_result("savings.json")
+lines, base = recorded["lines"], recorded["preset"]
+where = recorded["provenance"]
+spent = sum(run["cpu_seconds"] for run in recorded["runs"])
+print(f"{len(recorded['runs'])} runs of {recorded['positions']:,} "
+      f"positions, {spent / 60:.0f} minutes of one core of an "
+      f"{where['device']}, {where['date']}")
+print(f"model: {base['model']['n_layer']} layers of "
+      f"{base['model']['n_embd']} channels; padded rows are "
+      f"{recorded['real_share']:.0%} real")
+
+# %% [markdown]
+# That is a very small model on very little text, and what it says about a large
+# one is limited; we come back to that.
+#
+# :::{admonition} Predict
+# :class: hint
+# Which of the lines below helps most? And does any do harm?
+# :::
+
+# %% mystnb={"figure": {"caption": "Each line's two seeds at its best learning rate. Filled: the change was kept for the lines below it. Recorded.", "name": "fig-savings"}, "image": {"alt": "Bits per byte of each line, from the recipe of 2023 at the top to the last idea at the bottom: most of the fall comes in the first lines."}}
+import matplotlib.pyplot as plt
+import numpy as np
+
+
+def runs_of(line):
+    return [run for run in recorded["runs"]
+            if run["recipe"] == line["recipe"]
+            and run["rate"] == line["rate"]
+            and run["asked"] == recorded["positions"]]
+
+
+figure, ax = plt.subplots(figsize=(7, 4.6))
+for place, line in enumerate(lines):
+    ends = [run["bits_per_byte"] for run in runs_of(line)]
+    color = plots.PALETTE[0 if line["kept"] else 1]
+    ax.plot(ends, [place] * len(ends), "o-", color=color,
+            markerfacecolor=color if line["kept"] else "none")
+ax.set_yticks(range(len(lines)), [line["name"] for line in lines])
+ax.invert_yaxis()
+ax.set_xlabel("bits per byte of held-out stories");
+
+# %% [markdown]
+# Now the question that money asks: how much work does each line need to become
+# as good as the recipe of 2023 was at its end? The loss was looked at along
+# each run; we read off where it passed that of 2023. (A run that is planned to
+# be longer is higher on its way than one that ends there, since its learning
+# rate has not yet come down. So these shares are rather too large.)
+
+# %%
+def share_to(run, target):
+    """The share of a run's work after which its loss was `target`."""
+    lowest = np.minimum.accumulate([p["loss"] for p in run["curve"]])
+    tokens = np.log([p["tokens"] for p in run["curve"]])
+    if lowest[-1] > target:
+        return np.nan
+    needed = np.exp(np.interp(-target, -lowest, tokens))
+    return needed / run["positions"]
+
+
+def ended(line):
+    return np.mean([run["curve"][-1]["loss"] for run in runs_of(line)])
+
+
+def work_to(line, target):
+    """The same for both seeds, as shares of the 2023 run's work."""
+    whole = runs_of(lines[0])[0]["flop"]
+    return [share_to(run, target) * run["flop"] / whole
+            for run in runs_of(line)]
+
+
+goal = ended(lines[0])
+print(f"{'line, + if it helps':24}"
+      "loss of two     rate   work needed  tokens/s")
+for line in lines:
+    two, needed = runs_of(line), work_to(line, goal)
+    speed = np.median([r["positions"] / r["cpu_seconds"] for r in two])
+    print(f"{line['name']:22} {'+' if line['helps'] else '-'}"
+          + "".join(f"{run['loss']:7.3f}" for run in two)
+          + f"  {line['rate']:.4f}"
+          + "".join("      -" if np.isnan(share) else f"{share:7.1%}"
+                    for share in needed) + f"{speed:10,.0f}")
+
+# %% tags=["remove-cell"]
+def losses(name):
+    [line] = [line for line in lines if line["name"] == name]
+    return [run["loss"] for run in runs_of(line)]
+
+
+first, packed = losses(lines[0]["name"]), losses("packed rows")
+begun, cosine = losses("GPT-2's first weights"), losses(
+    "warm-up and decay")
+assert min(packed) > max(first) + 0.5
+assert max(begun) < 0.5 * min(packed) and max(begun) < min(first) - 1
+assert min(cosine) > max(begun)
+assert max(work_to(lines[2], goal)) < 0.4
+
+# %% [markdown]
+# A plus stands where a line is better than what was kept before it with both
+# seeds. "Work needed" is a share of the work of 2023, for each seed; a stroke
+# means that the run never got there.
+#
+# The fall has one large step, and it is not packing. Packing *alone* does harm:
+# three times as much text, and a far higher loss. Then the first weights are
+# set as GPT-2 set them, and the loss halves. And the cosine of the third line
+# does harm again, as it did in the short runs of
+# [chapter 4](04_training.ipynb): it begins to fall long before so short a run
+# has learned what it can.
+#
+# ## Why would packing do harm?
+#
+# :::{admonition} Predict
+# :class: hint
+# A row full of text teaches less than one that is three quarters padding. What
+# could the first weights have to do with it?
+# :::
+#
+# PyTorch fills an embedding with numbers of size 1, unless it is tied to the
+# output layer, whose numbers are much smaller. So in 2023 the vector that says
+# *where* a token stands was much louder than the one that says *which* token
+# it is:
+
+# %%
+import torch
+from course_lib.variants import Variant, VariantGPT
+
+torch.manual_seed(0)
+old = VariantGPT(preset.model, Variant(torch_init=True)).transformer
+print(f"a token's numbers are of size    {old.wte.weight.std():.3f}")
+print(f"a position's numbers are of size {old.wpe.weight.std():.3f}")
+
+# %% [markdown]
+# In a row that begins where a sentence begins, *where* says a good deal. In a
+# window cut from packed text anywhere, it says nothing and drowns out the rest.
+# If that is the reason, then it should be enough to turn the positions down,
+# with all else as in 2023. Here are three runs, made while the page was built,
+# on the stories of the smoke preset: the recipe of 2023; the same with packed
+# rows; and with packed rows and quiet positions.
+
+# %%
+smoke = load_preset("smoke")
+text = Text(stages.prepared(smoke), rows=1600)
+
+
+def quiet(model):
+    model.transformer.wpe.weight.data *= 0.02
+
+
+here = {}
+for name, recipe, begin in (
+        ("as in 2023", Recipe(), None),
+        ("packed rows", Recipe(packed=True), None),
+        ("quiet positions", Recipe(packed=True), quiet)):
+    made = follow(recipe, text, small(smoke), 98_304, 4e-3,
+                  begin=begin)
+    here[name] = made["loss"]
+    print(f"{name:16} {made['loss']:.3f} nats per token")
+
+# %% tags=["remove-cell"]
+assert here["quiet positions"] < here["packed rows"] - 0.5
+assert here["quiet positions"] < here["as in 2023"] - 0.5
+
+# %% [markdown]
+# It was the positions. What a change is worth depends on what stands beside it:
+# had we tried packing first and kept only what helps, we would have thrown away
+# the largest saving on the bill. That is why habits are kept in the table
+# whatever they do, and only ideas must earn their place.
+#
+# ## How short can the run be?
+#
+# Shares read off a curve can be checked by running to the end. The last recipe
+# is also trained on a half, a quarter and so on of the work, each time with its
+# own schedule, warm-up and fall included.
+
+# %%
+last = [line for line in lines if line["kept"]][-1]
+print(f"the recipe of 2023, at its end: {goal:.3f}")
+for part in (1, 2, 4, 8, 16):
+    ends = [run["curve"][-1]["loss"] for run in recorded["runs"]
+            if run["asked"] == recorded["positions"] // part
+            and run["rate"] == last["rate"]
+            and run["recipe"] == last["recipe"]]
+    if ends:
+        print(f"the last one, 1/{part:<2} of the work:",
+              "".join(f"{end:7.3f}" for end in ends))
+
+# %% mystnb={"figure": {"caption": "Loss on held-out stories over the work of training, for four of the lines. One seed each; both axes logarithmic. Dashed: where the recipe of 2023 ends. Recorded.", "name": "fig-work"}, "image": {"alt": "Four falling curves. That of the 2023 recipe ends highest; the others cross its final loss earlier and earlier."}}
+names = [lines[0]["name"], "packed rows", "twice the context"]
+shown = [line for line in lines if line["name"] in names] + [last]
+styles = ("-", "--", "-.", ":")
+for line, color, style in zip(shown, plots.PALETTE, styles):
+    run = runs_of(line)[0]
+    flop = [p["tokens"] / run["positions"] * run["flop"]
+            for p in run["curve"]]
+    plt.plot(flop, [p["loss"] for p in run["curve"]], style,
+             color=color, label=line["name"])
+plt.axhline(goal, color="black", linestyle="--", linewidth=0.8)
+plt.xscale("log")
+plt.yscale("log")
+plt.xlabel("FLOP")
+plt.ylabel("loss (nats per token)")
+plt.legend();
+
+# %% [markdown]
+# ## The bill
+#
+# Now the whole of it, for the full model. Padding is arithmetic. Longer rows
+# *cost* a little: attention looks further back. A better share of the V100's
+# peak and a newer card are engineering; both stand at the assumed 40%, so their
+# dollars are *projected*. What the science saves at full size nobody has
+# measured here: the last bar shows what it would be if the factor from the
+# small model held.
+
+# %%
+MFU, CARD = 0.40, "A100"
+longer = flops_per_token(full.model) / flops_per_token(full.model, ROW)
+
+
+def price(gpu):
+    return gpu.dollars_per_hour / gpu.peak_at()
+
+
+needs = [share / recorded["real_share"] for share
+         in work_to(last, goal)]  # beyond the padding
+science = float(np.mean(needs))
+bars = [("padding left out", real, "arithmetic"),
+        ("rows of 512", longer, "arithmetic"),
+        (f"{reached:.0%} to {MFU:.0%} of the peak", reached / MFU,
+         "engineering"),
+        (f"V100 to {CARD}", price(GPUS[CARD]) / price(v100),
+         "engineering"),
+        ("the lines above", science, "science")]
+factors = [factor for _, factor, _ in bars]
+dollars_left = paid * np.cumprod([1] + factors)
+for (name, factor, kind), left in zip(bars, dollars_left[1:]):
+    print(f"{name:22} x {factor:4.2f}  ${left:6.2f}  {kind}")
+print(f"by the two seeds, the last is {min(needs):.2f} to "
+      f"{max(needs):.2f}")
+
+# %% tags=["remove-cell"]
+from course_lib.budget import dollars
+
+again = dollars(flops_per_token(full.model) * REAL, CARD, MFU)
+assert abs(dollars_left[-2] / again - 1) < 1e-9
+
+# %% mystnb={"figure": {"caption": "The bill for 51M parameters and 1.1B tokens. Each bar goes from what was paid before a saving to what is left after it, on a logarithmic axis: equal lengths are equal factors. Hatched bars are projected.", "name": "fig-bill"}, "image": {"alt": "A waterfall from fifty dollars down: leaving out padding and using more of the card are the longest bars, a newer card follows, longer rows cost a little, and the projected saving by science comes last."}}
+kinds = "arithmetic", "engineering", "science"
+figure, ax = plt.subplots(figsize=(7, 3.4))
+ax.barh(0, paid - 0.05, left=0.05, color="#777777")
+ax.text(paid * 1.06, 0, f"${paid:.2f}", va="center")
+for place, (name, factor, kind) in enumerate(bars, 1):
+    before, after = dollars_left[place - 1:place + 1]
+    ax.barh(place, before - after, left=after, edgecolor="white",
+            color=plots.PALETTE[kinds.index(kind)],
+            hatch="" if kind == "arithmetic" else "///")
+    ax.text(max(before, after) * 1.06, place, f"${after:.2f}",
+            va="center")
+for kind, color in zip(kinds, plots.PALETTE):
+    ax.bar(0, 0, color=color, label=kind)
+ax.set_yticks(range(len(bars) + 1),
+              ["paid in 2023"] + [name for name, *_ in bars])
+ax.set(xscale="log", xlim=(0.05, 200))
+ax.set_xticks([0.1, 1, 10, 100], ["$0.10", "$1", "$10", "$100"])
+ax.invert_yaxis()
+ax.legend(loc="lower right");
+
+# %% [markdown]
+# Where each bar comes from: the first two from the cells of this page. The
+# share of the peak reached in 2023 from the first cell too, and the 40% from
+# nowhere: it is the assumption. The price of a FLOP from the table in
+# `course_lib/budget.py`, which names its sources. The last from
+# {download}`the recorded runs <../book/results/savings.json>`.
+#
+# ## Which of these savings last?
+#
+# *Arithmetic* lasts. Padding is a share of the positions, whatever the model;
+# on BookCorpus it was three quarters, on these stories it is a little less.
+#
+# *Engineering* lasts as far as the machine goes. If the trainer reaches half
+# of the assumed MFU, these two bars cost twice as much, and exercise 1 says how
+# much that is.
+#
+# *Science* is the bar to doubt. Our runs are short. Much of what the first
+# weights, clipping and the rate do is to get a run off its first shelf sooner,
+# and a run of 20 hours gets off it anyway: that part should shrink. The stories
+# reward a recipe that reads past the end of a sentence, more than books would,
+# since a name in the first sentence returns in the last. And the learning rate
+# was tuned here for the recipe of 2023 as well: if 0.0001 was not its best, the
+# real gap was larger than ours. Of the ideas, Muon is the one that
+# others have measured on models thousands of times as large
+# {cite}`liu2025`. So the last bar is a guess with a small experiment behind it,
+# and the dollars of the bar before it are the ones to plan with.
+#
+# ## What would fifty dollars buy now?
+
+# %%
+from course_lib.budget import plan
+
+for line in plan(50, CARD, MFU).lines():
+    print(line)
+
+# %% [markdown]
+# That is [chapter 2's](02_scaling_laws.ipynb) law, read forwards: not a cheaper
+# model of the same size, but a much larger one, and its loss is the law's, on
+# the text and tokenizer of its own paper.
+#
+# ## And what does it say?
+#
+# In 2023 the trained model said, as the post has it: *life is about romance ,
+# and love and adrenaline , at the same time .* The full model of this book has
+# not been trained on a recorded machine, so there is nothing of its size to
+# put beside that. What there is: a model of a twentieth of the parameters, on
+# a core of a CPU, on real books.
+
+# %%
+books = load_result("books.json")
+spent, where = books["training"], books["provenance"]
+print(f"{books['parameters'] / 1e6:.1f}M parameters, "
+      f"{spent['tokens'] / 1e6:.0f}M tokens, "
+      f"{spent['seconds'] / 60:.0f} minutes on {where['threads']} "
+      f"core, {where['date']}")
+print(f"{books['validation']['bits_per_byte']:.2f} bits per byte")
+print(books["samples"][-1]["text"])
+
+# %% [markdown]
+# The two sentences cannot be compared: other text, another tokenizer, a
+# twentieth of the size, and one was chosen by its author. What could be
+# compared, bits per byte on the same held-out books, has not been measured for
+# the model of 2023.
+#
+# ## Two commands
+#
+# The run that would turn *projected* into *measured* is two commands on a
+# machine with a GPU, and `cloud/train.sky.yaml` gives both to a rented one:
+#
+# ```
+# course prepare --corpus bookcorpus --preset full --out runs/full
+# course train runs/full --resume
+# ```
+#
+# So that an hour is not paid for a typing error, `cloud/dry_run.sh` goes the
+# same way with the model at its full width, but for four steps: it prepares,
+# starts, is told to stop in the first step, goes on, evaluates, samples,
+# exports and records. A test runs it on a CPU.
+#
+# :::{admonition} Takeaway
+# :class: tip
+# Most of the fifty dollars went into padding and into a card that waited. That
+# is counted, or a matter of machines, and holds at any size. What lowers the
+# loss for the same work has to be measured: with both sides tuned, on the same
+# text, for the same work, with more than one seed, and with the lines that did
+# not help left in the table.
+# :::
+#
+# ## Exercises
+#
+# **1. If the assumption is wrong** (easy, 5 minutes). The dollars stand on an
+# MFU of 40%. What would the same training cost at 20%, and at 55%? From which
+# MFU on does it cost less than a dollar on an A100?
+#
+# Solution (click to open):
+
+# %% tags=["hide-cell"]
+flop = flops_per_token(full.model) * REAL
+for share in (0.20, 0.55):
+    print(f"{share:.0%}: ${dollars(flop, CARD, share):.2f}")
+enough = dollars(flop, CARD, 1.0) / 1.00
+print(f"under a dollar from {enough:.0%} on")
+assert abs(dollars(flop, CARD, enough) - 1) < 1e-9
+
+# %% [markdown]
+# **2. What is luck?** (medium, 15 minutes). Two runs of a line differ in
+# nothing but the seed. From all pairs together, estimate the standard deviation
+# of a run, and mark the lines whose mean is nearer to that of the line before
+# them than luck would explain.
+#
+# Solution (click to open):
+
+# %% tags=["hide-cell"]
+pairs = np.array([[run["loss"] for run in runs_of(line)]
+                  for line in lines])
+luck = np.sqrt(np.mean((pairs[:, 0] - pairs[:, 1]) ** 2) / 2)
+print(f"one run, and the difference of two means: {luck:.3f} nats")
+for line, before, two in zip(lines[1:], pairs, pairs[1:]):
+    gain = before.mean() - two.mean()
+    print(f"{line['name']:23} {gain:+.3f}",
+          "" if abs(gain) > 2 * luck else "may be luck")
+assert luck > 0
+
+# %% [markdown]
+# **3. A line of your own** (medium, 10 minutes). Any field of a `Recipe` or of
+# a `Variant` can be changed. One command tunes the learning rate of your line
+# and of the last recipe, trains each with two seeds, and says whether it helps:
+#
+# ```
+# python benchmarks/savings.py --line dropout=0.05
+# ```
+#
+# Try it with a change that you believe in. (`--positions` makes it shorter, and
+# then less is to be learned from it.)
+#
+# Solution (click to open):
+
+# %% tags=["hide-cell"]
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+own = Path(tempfile.mkdtemp(), "own.json")
+subprocess.run(
+    [sys.executable, stages.ROOT / "benchmarks" / "savings.py",
+     "--line", "dropout=0.05", "--preset", "smoke",
+     "--positions", "4096", "--out", own],
+    check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    env={**os.environ, "PYTHONPATH": str(stages.ROOT)})
+for line in json.loads(own.read_text())["lines"]:
+    print(f"{line['name']:16} rate {line['rate']:.4f}",
+          "helps" if line["helps"] else "does not help")
+assert line["changes"] == {"dropout": 0.05}
