@@ -264,7 +264,62 @@ print(f"measured:  {outcome['val_loss']:.2f},",
 # the model would be learning its text by heart; on the built-in stories it
 # cannot, since it sees no window twice.
 #
-# The gradient's length tells you about the run's health. Look for spikes, and
+# Stories of a grammar are easy on purpose. What does the same trainer do with
+# real prose? Here is a recorded run on public-domain books. Its tokenizer is
+# another one, so its nats per token are another currency, and only bits per byte
+# can be held against each other.
+#
+# :::{admonition} Predict
+# :class: hint
+# The dashed lines below are programs that have no neural network in them: `xz`,
+# and the best table of five-token sequences. Will a small GPT beat them, and by
+# how much?
+# :::
+
+# %%
+from course_lib.show import load_result
+
+books = load_result("books.json")
+shape = books["run"]["preset"]["model"]
+print(f"{books['parameters']:,} parameters, {shape['n_layer']} layers, "
+      f"{books['training']['tokens']:,} tokens "
+      f"({books['training']['passes']:.1f} passes), "
+      f"{books['training']['seconds'] / 3600:.1f} h on "
+      f"{books['provenance']['device']}")
+bits = books["validation"]["bits_per_byte"]
+print(f"held-out book: {bits:.3f} bits per byte")
+
+# %% mystnb={"figure": {"caption": "Held-out bits per byte on real books (recorded) and on the stories (this run). Dashed and dotted: what two programs without a network need for the books.", "name": "fig-books-curve"}, "image": {"alt": "Two falling curves of bits per byte against tokens on a logarithmic axis. The one for books levels out between one and two bits, just under a dashed line; the one for stories falls far below it."}}
+for name, records, style in (
+        ("books", books["validation_log"], "o-"), ("stories", log, "s-")):
+    plt.plot(*plots.curve(records[1:], "val_bits_per_byte"), style,
+             markersize=3, label=name)
+for name, style in (("xz -9, after the training text", ":"),
+                    ("Kneser-Ney, 5 tokens", "--")):
+    plt.axhline(books["baselines_bits_per_byte"][name], linestyle=style,
+                color="black", linewidth=1, label=name)
+plt.xscale("log")
+plt.ylim(bottom=0)
+plt.xlabel("tokens seen")
+plt.ylabel("bits per byte")
+plt.legend();
+
+# %%
+best = books["baselines_bits_per_byte"]["Kneser-Ney, 5 tokens"]
+print(f"the books' run is {1 - bits / best:.0%} below the table "
+      "of five tokens")
+
+# %% tags=["remove-cell"]
+packed = books["baselines_bits_per_byte"]["xz -9, after the training text"]
+assert bits < best < packed
+
+# %% [markdown]
+# It beats them, the table only just. Nobody knows the exact entropy of prose,
+# and books are not used up by a few million tokens: the curve was still
+# falling when the run ended. What more compute would buy is the business of
+# {doc}`chapter 2 <02_scaling_laws>`; how to buy it cheaply is that of chapter 6.
+#
+# # The gradient's length tells you about the run's health. Look for spikes, and
 # for a level that keeps climbing: either can end in a loss that is no number.
 # Clipping at 1 cuts the spikes off. Where the usual length is itself near 1,
 # it acts often and gently, and that is no illness.
@@ -305,8 +360,6 @@ print(f"{clipped} of {len(steps)} steps were clipped")
 # :::
 
 # %%
-from course_lib.show import load_result
-
 recorded = load_result("ablations.json")
 lines = {}
 for one in recorded["runs"]:
