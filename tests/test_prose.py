@@ -80,6 +80,7 @@ def test_every_recorded_run_says_where_it_is_from():
         [section] = [s for s in text.split("\n## ") if path.name in s]
         for row in ("device", "versions", "commit", "command", "date"):
             assert re.search(rf"^\| {row} \| .*\w.* \|$", section, re.M), row
+        assert computed.UNKNOWN not in section
 
 
 def test_the_steps_of_renting_add_up():
