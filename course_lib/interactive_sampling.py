@@ -100,7 +100,8 @@ def sampling_chart(grid: Grid, temperature: float = 1.0, top_p: float = 1.0,
         now=f"datum.after[{place}]",
         share="datum.now ? format(datum.now, '.1%') : ''")
     y = alt.Y("place:O", title=None, axis=alt.Axis(
-        labelExpr=f"{json.dumps(names)}[datum.value]", labelFont="monospace", labelLimit=LEFT))
+        labelExpr=f"{json.dumps(names)}[datum.value]",
+        labelFont="monospace", labelLimit=LEFT))
     scale = alt.Scale(domain=[0, 1])
     x = alt.X("now:Q", scale=scale, title="probability of the next token",
               axis=alt.Axis(format="%", tickCount=5))

@@ -6,6 +6,7 @@ is shown: a card is published, and the rest is nobody's business.
 
 import math
 import re
+import textwrap
 from collections import defaultdict
 from pathlib import PurePath
 
@@ -13,10 +14,8 @@ from course_lib.budget import count_parameters, flops_per_token
 from course_lib.runs import Run
 
 HUB_CORPUS = re.compile(r"(?:hub|stream):([^@#]+)")
-SPLITS = {
-    "hash": "one document in twenty, chosen by a hash of its text, was held "
-            "out",
-    "tail": "the last twentieth of every document was held out"}
+SPLITS = {"hash": "one document in twenty was held out",
+          "tail": "the last twentieth of every document was held out"}
 
 
 def model_card(run: Run, licence: str | None = None,
@@ -40,16 +39,25 @@ def model_card(run: Run, licence: str | None = None,
     flop = flops_per_token(config, config.context_length) * final["tokens"]
     passes = final["tokens"] / files["train"]["tokens"]
     bits = final["val_bits_per_byte"]
+    what = _filled(f"""
+        It continues text. The architecture is GPT-2's, with {config.n_layer}
+        layers, {config.n_head} heads and {config.n_embd} channels, a context
+        of {config.context_length} tokens and a byte-level vocabulary of
+        {config.vocab_size:,}. It was trained from random weights with
+        course_lib.""")
+    limits = _filled(f"""
+        It models its training text and nothing more. What sounds like a fact
+        is a likely sequence of words: do not ask it for advice. It repeats
+        the text's prejudices, it may repeat the text itself, and it was
+        neither taught to follow instructions nor checked for harm. It sees
+        no further back than {config.context_length} tokens, and on text
+        unlike its own it is worse than the figures above.""")
     return f"""---
 {front(record, licence)}
 ---
 # A GPT of {total:,} parameters
 
-It continues text. The architecture is GPT-2's, with {config.n_layer} layers,
-{config.n_head} heads and {config.n_embd} channels, a context of \
-{config.context_length} tokens and a
-byte-level vocabulary of {config.vocab_size:,}. It was trained from random
-weights with course_lib.
+{what}
 
 ```python
 from transformers import pipeline
@@ -72,11 +80,12 @@ print(write("life is about", max_new_tokens=60)[0]["generated_text"])
 
 ## How good it is
 
-Measured on text it never saw: {SPLITS[record["split"]]},
-{files["val"]["bytes"]:,} bytes or {files["val"]["tokens"]:,} tokens.
+Measured on text it never saw: {SPLITS[record["split"]]}.
 
 | | |
 |---|---|
+| text | {files["val"]["bytes"]:,} bytes, \
+{files["val"]["tokens"]:,} tokens |
 | loss | {final["val_loss"]:.4f} nats per token |
 | perplexity | {math.exp(final["val_loss"]):.2f} |
 | bits per byte | {bits:.4f} |
@@ -85,12 +94,7 @@ Only the last line compares with models that have another vocabulary.
 
 ## Limits
 
-It models its training text and nothing more. What sounds like a fact is a
-likely sequence of words: do not ask it for advice. It repeats the text's
-prejudices, it may repeat the text itself, and it was neither taught to
-follow instructions nor checked for harm. It sees no further back than
-{config.context_length} tokens, and on text unlike its own it is worse than
-the figures above.
+{limits}
 
 ## Licence
 
@@ -143,8 +147,12 @@ def hardware(timing: list[dict]) -> str:
             f"| hours | {before / 3600:.2g} |\n| cost | {price} |")
 
 
+def _filled(text: str) -> str:
+    return textwrap.fill(" ".join(text.split()), 76)
+
+
 def _licence(licence: str | None) -> str:
     if licence:
         return f"The weights are published under `{licence}`."
-    return ("None is stated. Without one nobody else may use these weights; "
-            "which one is\npossible depends on the training text.")
+    return ("None is stated, so nobody but their owner may use these weights. "
+            "Which one is\npossible depends on the training text.")

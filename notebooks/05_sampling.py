@@ -74,9 +74,9 @@ side_by_side("One prompt, two models, four moments of their training.",
 # "life is about" opens a last sentence, so a model that has learned its
 # stories soon stops.)
 #
-# The right column has more of English in it and makes less sense. A grammar
-# made up the stories, and a small model can hold most of what that grammar
-# can say. Real books are not a small world.
+# The model of real books has more of English in it and makes less sense. A
+# grammar made up the stories, and a small model can hold most of what that
+# grammar can say. Real books are not a small world.
 #
 # Left to start by itself, after end-of-text, our model tells a story.
 
@@ -360,8 +360,8 @@ story = tokenizer.encode(held_out)[:preset.model.context_length]
 show_surprisal(tokenizer, story, bits_of(story))
 
 # %% [markdown]
-# Pale is expected, dark is not, and the worst carry their bits as a number.
-# The bits go where the story makes a choice: a name, a thing, a turn. Here
+# The stronger the colour, the less a token was expected, and the worst carry
+# their bits as a number. The bits go where the story makes a choice: a name, a thing, a turn. Here
 # are the five dearest, each with what the model would rather have bet on.
 
 # %%
@@ -428,15 +428,17 @@ val = run.val_tokens.ids
 starts = np.flatnonzero(val == eot)[:20] + 1
 held = [val[start:start + 100].tolist() for start in starts]
 
-# %% mystnb={"figure": {"caption": "The longest run of each text that also stands in the training text.", "name": "fig-copies"}, "image": {"alt": "Histograms of the longest shared run, for twenty samples and for twenty held-out stories."}}
+# %% mystnb={"figure": {"caption": "A dot is a text: the longest run of its tokens that also stands in the training text.", "name": "fig-copies"}, "image": {"alt": "Two rows of dots, the longest shared runs of twenty samples and of twenty held-out stories."}}
 copies = longest_copies(samples, known)
 shared = {"samples": [copy.length for copy in copies],
           "held-out stories": [copy.length for copy
                                in longest_copies(held, known)]}
-plt.hist(shared.values(), label=list(shared), bins=12)
-plt.xlabel("tokens in the longest run that is in the training text")
-plt.ylabel("texts")
-plt.legend();
+for row, lengths in enumerate(shared.values()):
+    height = row + np.linspace(-0.2, 0.2, len(lengths))
+    plt.plot(lengths, height, "o", alpha=0.6)
+plt.yticks(range(len(shared)), shared)
+plt.ylim(-0.5, len(shared) - 0.5)
+plt.xlabel("tokens in the longest run that is in the training text");
 
 # %%
 for name, lengths in shared.items():

@@ -6,6 +6,7 @@ import pytest
 import torch
 import vl_convert
 
+from course_lib.interactive import show_chart
 from course_lib.interactive_sampling import (
     BARS,
     TEMPERATURES,
@@ -16,6 +17,7 @@ from course_lib.interactive_sampling import (
 )
 from course_lib.model import GPT, GPTConfig
 from course_lib.sample import generate, probabilities
+from course_lib.show_text import visible
 from course_lib.tokenizer import train_tokenizer
 
 PROMPT = "the cat"
@@ -90,3 +92,43 @@ def test_the_settings_differ(grid):
 def test_refuses_a_setting_that_no_slider_reaches(grid):
     with pytest.raises(ValueError, match="no slider stands at"):
         sampling_chart(grid, 0.5, 1.0)
+
+
+@pytest.mark.slow
+def test_the_keyboard_moves_it_without_a_network(grid, browser, monkeypatch):
+    """Each slider, a step at a time, shows what belongs to the setting."""
+    data = []
+    monkeypatch.setattr("course_lib.interactive.display",
+                        lambda found, raw: data.append(found))
+    show_chart(sampling_chart(grid), "Bars and texts.")
+    page = browser.new_page()
+    page.context.set_offline(True)
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.set_content(data[0]["text/html"])
+    page.wait_for_selector(".interactive svg")
+    temperature, top_p = page.query_selector_all("input[type=range]")
+
+    def left():
+        page.wait_for_timeout(200)
+        [line] = re.findall(r"([\d,]+) of 280 tokens",
+                            page.text_content(".interactive svg"))
+        return int(line)
+
+    t, p = TEMPERATURES.index(1.0), TOP_PS.index(1.0)
+    assert left() == grid.kept[settings().index((1.0, 1.0))] == 280
+    for control, key, dt, dp in ((top_p, "ArrowLeft", 0, -1),
+                                 (top_p, "ArrowLeft", 0, -1),
+                                 (temperature, "ArrowRight", 1, 0),
+                                 (temperature, "End", 4, 0),
+                                 (top_p, "ArrowLeft", 0, -1),
+                                 (temperature, "Home", -9, 0)):
+        control.press(key)
+        t, p = t + dt, p + dp
+        place = settings().index((TEMPERATURES[t], TOP_PS[p]))
+        assert left() == grid.kept[place]
+        drawn = "".join(page.text_content(".interactive svg").split())
+        for text in grid.texts[place]:
+            assert "".join(visible(text).split()) in drawn
+    assert errors == []
+    page.close()
