@@ -1,6 +1,7 @@
 """What each trick of the trainer is for: runs in which one is left out.
 
     python benchmarks/ablations.py [--only NAME ...]
+    python benchmarks/ablations.py --whole --only "half the rate" baseline
 
 The laptop model on its own stories and tokenizer, trained by a textbook recipe
 (steps of 4,096 tokens, a cosine) on a million tokens, once as it is and once
@@ -10,7 +11,9 @@ preset itself has moved on, to what these runs say is better. At three times
 the learning rate the tricks against accidents are left out again, because at
 the lower one there may be no accident to guard against.
 
-Writes book/results/ablations.json after every run. What it already holds is
+With --whole the baseline is the laptop preset as it is, to its last token.
+
+Writes book/results/ablations.json, or laptop_whole.json, after every run. What it already holds is
 not done again, so an interrupted campaign goes on where it was; a run that
 diverged is kept as such. Remove the file to begin anew.
 """
@@ -56,6 +59,7 @@ CHANGES = {
     "late fall": lambda p: dict(schedule="wsd"),
     "no clipping": lambda p: dict(clip=NEVER),
     "quarter of the batch": _smaller,
+    "half the rate": lambda p: dict(learning_rate=p.learning_rate / 2),
     "3x rate": _faster,
     "3x rate, no warm-up": lambda p: dict(**_faster(p), warmup_steps=0),
     "3x rate, no clipping": lambda p: dict(**_faster(p), clip=NEVER),
@@ -118,7 +122,7 @@ def campaign(run: Run, baseline: Preset, path: Path, names=tuple(CHANGES),
         for seed in seeds:
             if (name, seed) in done:
                 continue
-            folder = run.folder / "ablations" / f"{name}-{seed}"
+            folder = run.folder / path.stem / f"{name}-{seed}"
             outcome = ablation(run, changed(baseline, name, seed), folder)
             result = dict(
                 provenance=provenance("cpu"), preset=baseline.to_dict(),
@@ -137,8 +141,11 @@ if __name__ == "__main__":
     parser.add_argument("--only", nargs="+", metavar="NAME", default=CHANGES,
                         choices=CHANGES, help="lines to do: " + ", ".join(
                             repr(name) for name in CHANGES))
+    parser.add_argument("--whole", action="store_true",
+                        help="change the preset itself, at its full length")
     options = parser.parse_args()
     preset = load_preset("laptop")
-    campaign(stages.prepared(preset), replace(preset, **TEXTBOOK),
-             RESULTS / "ablations.json", options.only,
-             report=lambda line: print(line, flush=True))
+    baseline = preset if options.whole else replace(preset, **TEXTBOOK)
+    name = "laptop_whole" if options.whole else "ablations"
+    campaign(stages.prepared(preset), baseline, RESULTS / f"{name}.json",
+             options.only, report=lambda line: print(line, flush=True))
