@@ -13,9 +13,9 @@ the lower one there may be no accident to guard against.
 
 With --whole the baseline is the laptop preset as it is, to its last token.
 
-Writes book/results/ablations.json, or laptop_whole.json, after every run. What it already holds is
-not done again, so an interrupted campaign goes on where it was; a run that
-diverged is kept as such. Remove the file to begin anew.
+Writes book/results/ablations.json, or laptop_whole.json, after every run. What
+it already holds is not done again, so an interrupted campaign goes on where it
+was; a run that diverged is kept as such. Remove the file to begin anew.
 """
 
 import argparse

@@ -2,11 +2,11 @@
 
 Budgets of compute, each spent on five or six sizes of model: IsoFLOP curves,
 after Hoffmann et al. 2022 (approach 2). Tokenizer, text, batch and context are
-the preset's, so that nats mean the same, and every run has its own schedule that
-ends where the run ends: points along one long run would be too high (same
-paper, section 3.1). At the middle of every valley a second seed says how
-much of a difference is luck, and at both ends of the ladder other learning
-rates say whether the rule for them holds.
+the preset's, so that nats mean the same, and every run has its own schedule
+that ends where the run ends: points along one long run would be too high (same
+paper, section 3.1). In every valley a second seed says how much of a
+difference is luck, and at both ends of the ladder other learning rates say
+whether the rule for them holds.
 
 The smoke ladder is trained where it is asked for. Larger ones take an hour or
 more, so they are recorded in book/results/:

@@ -79,3 +79,10 @@ def test_a_curve_has_few_points_and_loses_no_step():
     points = ablations.stretches(steps)
     assert len(points) == 49 and points[-1]["tokens"] == 243
     assert points[0] == dict(tokens=4, loss=2.0, grad_norm=4)
+
+
+def test_the_recorded_whole_runs_are_of_todays_preset():
+    record = json.loads((ablations.RESULTS / "laptop_whole.json").read_text())
+    assert record["preset"] == load_preset("laptop").to_dict()
+    assert {r["steps"] for r in record["runs"]} == {load_preset(
+        "laptop").steps}
