@@ -351,6 +351,20 @@ def test_bad_weights_and_resamples(noisy):
         bootstrap(*noisy, resamples=1)
 
 
+def test_runs_without_a_floor_have_nearly_none():
+    """E, which would be below 0, ends at it, and units do not matter."""
+    law = ScalingLaw(0, 2e4, 1.7e4, 0.9, 0.73)
+    draw = np.random.default_rng(0)
+    N, D = np.exp(draw.uniform(np.log([[2e4], [1e6]]), np.log([[8e5], [1e7]]),
+                               (2, 30)))
+    loss = law.loss(N, D) - 0.05
+    found = fit(N, D, loss).law
+    assert found.E < 1e-6 * loss.min()
+    again = fit(N / 1e6, D / 1e9, loss).law
+    assert again.loss(0.2, 0.004) == pytest.approx(found.loss(2e5, 4e6),
+                                                   rel=1e-8)
+
+
 def test_losses_that_rise_with_size_are_no_law():
     N, D = np.meshgrid(np.geomspace(1e6, 1e8, 4), np.geomspace(1e7, 1e9, 4))
     with pytest.raises(ValueError, match="do not follow.*alpha"):
