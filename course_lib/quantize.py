@@ -45,13 +45,15 @@ class Int8Linear(nn.Module):
         super().__init__()
         weight = weight.detach()
         out = weight.size(0)
-        self.scale = weight.abs().amax(1).clamp_min(1e-30) / WEIGHT
-        whole = (weight / self.scale[:, None]).round_()  # (out, in)
-        self.sums = whole.sum(1) * self.scale
-        self.bias = torch.zeros(out) if bias is None else bias.detach()
-        self.zeros = torch.zeros(out, dtype=torch.int32)
-        self.packed = torch.ops.onednn.qlinear_prepack(
-            whole.to(torch.int8), None)
+        scale = weight.abs().amax(1).clamp_min(1e-30) / WEIGHT
+        whole = (weight / scale[:, None]).round_()  # (out, in)
+        packed = torch.ops.onednn.qlinear_prepack(whole.to(torch.int8), None)
+        bias = torch.zeros(out) if bias is None else bias.detach().clone()
+        for name, value in dict(
+                scale=scale, packed=packed, bias=bias,
+                sums=whole.sum(1) * scale,
+                zeros=torch.zeros(out, dtype=torch.int32)).items():
+            self.register_buffer(name, value, persistent=False)
 
     def forward(self, x):
         # x is low + step * whole, so W x is low * (the sums of W's rows) +

@@ -71,6 +71,24 @@ def test_rows_do_not_depend_on_their_mates(model):
     assert together[0] != together[4]  # same prompt, other index
 
 
+@pytest.mark.parametrize("options", [dict(temperature=0), dict(top_k=5)],
+                         ids=str)
+def test_the_fast_order_of_weights(model, options):
+    """One long row is read from weights in another order: the same tokens,
+    and neither the model nor its weights are touched."""
+    before = {name: (value.clone(), value.stride(), value.data_ptr())
+              for name, value in model.state_dict().items()}
+    [alone] = generate(model, [[3, 1]], 80, seed=1, **options)
+    together = generate(model, [[3, 1], [5], [7]], 80, seed=1, **options)
+    assert together[0] == alone
+    assert generate(model, [[3, 1]], 80, seed=1, use_cache=False,
+                    **options) == [alone]
+    for name, value in model.state_dict().items():
+        copy, stride, place = before[name]
+        assert torch.equal(value, copy)
+        assert (value.stride(), value.data_ptr()) == (stride, place)
+
+
 @pytest.mark.parametrize("context", [1, 2, 3, 7, 8])
 def test_the_window_slides_by_half_a_context(context):
     half = max(1, context // 2)
