@@ -101,7 +101,16 @@ def parser(doctor, plan, prepare, train, evaluate, sample, export):
     add("--temperature", type=float, default=0.8, help="0 is greedy")
     add("--top-k", type=int, help="keep the k likeliest tokens")
     add("--top-p", type=float, help="keep the likeliest that reach p")
+    add("--min-p", type=float, help="keep those at least p times as likely "
+        "as the likeliest")
+    add("--repetition-penalty", type=float, default=1.0, help="above 1 makes "
+        "what was there already less likely")
     add("--seed", type=int, help="the same seed gives the same text")
+    add("--stream", action="store_true", help="print text as it is drawn")
+    add("--interactive", action="store_true", help="continue each line that "
+        "you type instead of --prompt; implies --stream")
+    add("--int8", action="store_true", help="round the weights to 8 bits and "
+        "generate on the CPU, several times faster there")
     add = verb(export)
     add("--to", required=True, metavar="DIR", help="folder to make; one that "
         "holds this model already is left as it is")

@@ -6,7 +6,6 @@ Every user's mistake ends in one line on stderr and exit code 2.
 import json
 import os
 import sys
-from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
@@ -210,22 +209,34 @@ def texts_to_evaluate(paths: list[str]):
 def sample(options) -> None:
     """Continue a prompt."""
     from course_lib.device import choose_device
+    from course_lib.quantize import quantize_int8
     from course_lib.runs import open_run
     from course_lib.sample import stream
+    from course_lib.terminal import ask, written
     if options.n < 1:
         raise ValueError(f"-n must be 1 or more, not {options.n}")
     run = open_run(options.folder)
-    model, tokenizer = run.model(choose_device()), run.tokenizer
-    prompt = tokenizer.encode(options.prompt) or [tokenizer.eot]
-    rows = defaultdict(list)
-    drawn = stream(model, [prompt] * options.n, options.tokens,
+    model = run.model("cpu" if options.int8 else choose_device())
+    if options.int8:
+        model = quantize_int8(model)
+
+    def respond(prompt):
+        ids = run.tokenizer.encode(prompt) or [run.tokenizer.eot]
+        text = written(
+            stream(model, [ids] * options.n, options.tokens,
                    options.temperature, options.top_k, options.top_p,
-                   tokenizer.eot, options.seed)
-    for row, token in drawn:
-        rows[row].append(token)
-    for row in range(options.n):
-        print(("\n" if row else "") + options.prompt
-              + tokenizer.decode(rows[row]))
+                   run.tokenizer.eot, options.seed, min_p=options.min_p,
+                   repetition_penalty=options.repetition_penalty),
+            run.tokenizer, prompt, options.n)
+        if not (options.stream or options.interactive):
+            text = ["".join(text)]  # nothing where it fails on the way
+        for piece in text:
+            print(piece, end="", flush=True)
+
+    if options.interactive:
+        ask(respond)
+    else:
+        respond(options.prompt)
 
 
 def export(options) -> None:

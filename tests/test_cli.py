@@ -1,6 +1,7 @@
 """The seven commands on a folder of text, and every way to mistype them."""
 
 import functools
+import io
 import json
 import os
 import shutil
@@ -420,11 +421,29 @@ def test_before_training(refuses, prepared, tmp_path):
     refuses("evaluate", prepared, what="no trained model yet: run `course")
 
 
+def test_ways_to_sample(course, trained, monkeypatch):
+    sample = ["sample", trained, "--seed", 3, "--tokens", 12, "-n", 3]
+    code, whole, _ = course(*sample)
+    assert not code and whole.count("life is about") == 3
+    assert course(*sample, "--stream")[1] == whole
+    monkeypatch.setattr("sys.stdin", io.StringIO("life is about\n\n"))
+    code, out, err = course(*sample, "--interactive")
+    assert not code and not err and out.startswith(whole)
+    assert len(out) > len(whole)  # and then text from nothing
+    code, out, _ = course(*sample, "--int8")
+    assert not code and out.count("life is about") == 3
+    for extra in (["--min-p", 0.1], ["--repetition-penalty", 1.3]):
+        code, out, _ = course(*sample, *extra)
+        assert not code and out.count("life is about") == 3
+
+
 @pytest.mark.parametrize("options, what", [
     ("--temperature nan", "temperature"), ("--temperature -1", "temperature"),
     ("--temperature inf", "temperature"), ("--temperature hot", "invalid"),
     ("--top-k 0", "top_k"), ("--top-p 0", "top_p"), ("--top-p nan", "top_p"),
-    ("--top-p 2", "top_p"), ("--tokens -5", "max_new_tokens"),
+    ("--top-p 2", "top_p"), ("--min-p 2", "min_p"),
+    ("--repetition-penalty 0", "repetition_penalty"),
+    ("--tokens -5", "max_new_tokens"),
     ("--tokens nan", "not a whole number"), ("-n 0", "-n must be 1 or more"),
     ("-n -2", "-n must be 1 or more"), ("--seed x", "invalid int"),
     ("--prompt \ud800", "lone surrogate"), ("--volume 11", "unrecognized")])
