@@ -598,6 +598,15 @@ for spent in np.unique(ours.budget[ours.rate != 1]):
         f"{rate:g}: {loss:.3f}" for rate, loss in sorted(
             zip(tried.rate, tried.loss))))
 
+# %% tags=["remove-cell"]
+if small.name == "laptop":  # what the next paragraph says of the record
+    for valley in valleys:
+        twice = rule[(rule.budget == valley.budget[0])
+                     & (rule.N == valley.N[ladder.MIDDLE])]
+        assert abs(np.diff(twice.loss)[0]) < 0.035
+    half = tried[tried.rate == 0.5].loss[0]
+    assert half < twice.loss.min() - 0.02
+
 # %% [markdown]
 # At laptop scale two seeds differ by one to three hundredths of a nat; smaller
 # differences mean nothing. The rule for the learning rate does less well. At
@@ -701,6 +710,16 @@ extra = (best.isoflop(goal, chosen_N)
          - best.isoflop(goal, best.optimum(goal)[0]))
 print(f"the preset has {chosen_N / 1e6:.2f}M, which costs {extra:.3f}")
 
+# %% tags=["remove-cell"]
+if small.name == "laptop":
+    found_a = sorted(a for _, a in answers.values())
+    assert np.allclose([found_a[0], found_a[-1]], [0.42, 0.61], atol=0.005)
+    low, high = our_fits.interval(
+        lambda law: law.beta / (law.alpha + law.beta))
+    assert 0.15 < high - low < 0.3
+    assert all(k * goal**a < chosen_N for k, a in answers.values())
+    assert extra < 0.05
+
 # %% [markdown]
 # In the paper $a$ came out as 0.50, 0.49 and 0.46. At laptop scale ours lie
 # further apart, from 0.42 to 0.61, and the interval of the third alone is
@@ -737,6 +756,15 @@ try:
     print(f"{inside:.0%} of them within the 90% interval")
 except ValueError as error:  # at smoke scale the runs may be no law
     print(error)
+
+# %% tags=["remove-cell"]
+if small.name == "laptop":
+    off = says / unseen.loss - 1
+    left = unseen.N == unseen.N.min()
+    assert np.all(np.abs(off[unseen.N > 1.5e5]) < 0.05)
+    assert np.all((off[left] > 0.15) & (off[left] < 0.2))
+    assert 180 < (unseen.D / unseen.N).max() < 220
+    assert inside == 6 / 7
 
 # %% [markdown]
 # At laptop scale the floor of the unseen valley comes out right to 5%, and
@@ -806,6 +834,11 @@ plt.xlabel("FLOPs")
 plt.ylabel("validation loss (nats per token)")
 plt.legend()
 plt.show()
+
+# %% tags=["remove-cell"]
+if small.name == "laptop":
+    assert best.E < 0.005 < floor
+    assert best.compute_for(floor) < 10 * ours.budget.max()
 
 # %% [markdown]
 # A law is a description of the runs that it has seen. Far beyond them, ask for
