@@ -18,7 +18,7 @@
 # %%
 from course_lib import plots, stages
 from course_lib.presets import load_preset
-from course_lib.show import card, load_result, show_source
+from course_lib.show import card, load_result
 
 preset = load_preset()  # $COURSE_SCALE: smoke, laptop or full
 plots.use_style()
@@ -107,8 +107,8 @@ print(f"{books['parameters']:,} parameters;",
       f"{files['val']['documents']} held out")
 print(f"{books['training']['tokens']:,} tokens",
       f"({books['training']['passes']:.1f} passes over the text),")
-print(f"{hours:.1f} hours on one core of a CPU,",
-      books["provenance"]["date"])
+print(f"{hours:.1f} hours of training on",
+      books["provenance"]["device"])
 
 # %% [markdown]
 # Then hold it against something that is not a neural network. A compressor
@@ -136,7 +136,6 @@ print(f"loss {seen['loss']:.3f} nats per token,",
       f"{seen['bits_per_byte']:.3f} bits per byte")
 
 # %% tags=["remove-cell"]
-assert books["provenance"]["threads"] == 1
 assert seen["bits_per_byte"] < min(
     books["baselines_bits_per_byte"].values())
 
@@ -231,8 +230,7 @@ show_chart(sampling_chart(grid), "Bars of the likeliest next tokens, "
 # the figure only looks them up. In a notebook you are not bound to its
 # settings or to its prompt.
 #
-# Sampling settings are a matter of the text, so here is another beginning,
-# drawn twice at each setting.
+# Here is another beginning, drawn twice at each of three settings.
 #
 # **Predict.** Which setting will write the same text twice? Which will lose
 # the thread?
@@ -309,6 +307,47 @@ assert with_cache == without
 # must be refilled. We move it by half a context at a time: one refill, then
 # many cheap steps.
 #
+# With a cache, one token needs every weight once and does almost nothing with
+# it, so on a CPU the time goes into fetching the weights from memory. Fewer
+# bytes are then the same as more speed. `quantize_int8` stores each weight in
+# eight bits instead of 32, with one scale for each row of a matrix
+# {cite}`dettmers2022`. To see the speed we take a model of the full size with
+# random weights, for which it makes no difference what they are.
+#
+# **Predict.** A quarter of the bytes: how many times the speed?
+
+# %%
+from course_lib.model import GPT
+from course_lib.quantize import quantize_int8
+
+has_int8 = torch.backends.mkldnn.is_available()  # not on every CPU
+large = GPT(load_preset("full").model).eval()
+both = [large, quantize_int8(large)] if has_int8 else [large]
+for name, one in zip(("float32", "int8"), both):
+    generate(one, [[1]], 4, seed=0)  # the first calls take longer
+    begin = time.perf_counter()
+    generate(one, [[1]], 32, seed=0)
+    took = time.perf_counter() - begin
+    print(f"{name:8} {32 / took:5.1f} tokens a second")
+
+# %% [markdown]
+# What it costs is measured on our own model, in {term}`bits per byte` of text
+# that it never saw, the figure to which the next section comes.
+
+# %%
+from course_lib.evaluate import evaluate
+
+result = evaluate(model, run.val_tokens)
+print(f"float32 {result.bits_per_byte:.4f} bits per byte")
+if has_int8:
+    small = evaluate(quantize_int8(model), run.val_tokens)
+    print(f"int8    {small.bits_per_byte:.4f} bits per byte")
+
+# %% tags=["remove-cell"]
+assert not has_int8 or abs(
+    small.bits_per_byte - result.bits_per_byte) < 0.01
+
+# %% [markdown]
 # ## How good is it, really?
 #
 # Samples convince people, and they mislead: a model that copied its
@@ -317,9 +356,6 @@ assert with_cache == without
 # vocabularies can be compared.
 
 # %%
-from course_lib.evaluate import evaluate
-
-result = evaluate(model, run.val_tokens)
 print(f"loss           {result.loss:.3f} nats per token")
 print(f"perplexity     {result.perplexity:.2f}")
 print(f"bits per byte  {result.bits_per_byte:.3f}")
@@ -361,8 +397,9 @@ show_surprisal(tokenizer, story, bits_of(story))
 
 # %% [markdown]
 # The stronger the colour, the less a token was expected, and the worst carry
-# their bits as a number. The bits go where the story makes a choice: a name, a thing, a turn. Here
-# are the five dearest, each with what the model would rather have bet on.
+# their bits as a number. The bits go where the story makes a choice: a name,
+# a thing, a turn. Here are the five dearest, each with what the model would
+# rather have bet on.
 
 # %%
 with torch.no_grad():
@@ -397,7 +434,6 @@ for name, ids in (("the story", story), ("Jane Austen", sentence)):
     print(f"{name}: {sum(bits_of(ids)) / size:.2f} bits per byte")
 
 # %% tags=["remove-cell"]
-assert sum(bits_of(story)) / len(held_out.encode()) < 8
 assert (sum(bits_of(sentence)) / len(austen.encode())
         > result.bits_per_byte)
 
@@ -456,8 +492,8 @@ assert copied == samples[copies.index(most)][
 # %% [markdown]
 # Compare the two medians, and not the longest run with zero. A model that
 # shares no more than the held-out stories do has learned how such stories
-# go. One that shares clearly more is reciting, and that comes with many passes
-# over little text.
+# go. One that shares clearly more is reciting, and that comes with many
+# passes over little text.
 #
 # ## How do others use it?
 #
@@ -553,7 +589,8 @@ print("would be published at",
 # A model gives probabilities; sampling makes text of them. Temperature,
 # top-k and top-p reshape one row before a token is drawn from it. The cache
 # changes the time and not the tokens. Judge a model by held-out bits per
-# byte against something simple, never by its best sample.
+# byte against something simple, never by its best sample; look where the bits
+# go, and compare what it copies with what cannot be a copy.
 # :::
 #
 # ## Exercises
@@ -617,11 +654,13 @@ sure = generate(model, [[eot]] * 20, 100, temperature=0.2, seed=0,
                 stop_id=eot)
 runs = [copy.length for copy in longest_copies(sure, known)]
 print(f"half of them share {np.median(runs):.0f} tokens or more")
-print(f"{len({tuple(ids[:20]) for ids in sure})} different beginnings")
+kinds = [len({tuple(ids[at:at + 4]) for ids in texts
+              for at in range(len(ids))}) for texts in (samples, sure)]
+print(f"different runs of four: {kinds[0]} before, {kinds[1]} now")
 # Likely phrases stand in the training text often, so a sharper model
 # meets them more often: common is not the same as copied. The test is
 # a phrase that stands there once.
-assert len(runs) == 20 and max(runs) <= 100
+assert kinds[1] < kinds[0]
 
 # %% [markdown]
 # **5. A price for a wrong word** (easy, 10 minutes). Take the first sentence
@@ -639,5 +678,5 @@ changed = tokenizer.encode(" ".join(words))
 right = tokenizer.encode(first)
 print(f"as it was {sum(bits_of(right)):5.1f} bits: {first}")
 print(f"changed   {sum(bits_of(changed)):5.1f} bits: {' '.join(words)}")
-assert sum(bits_of(changed)) != sum(bits_of(right))
+assert sum(bits_of(changed)) > sum(bits_of(right))
 show_surprisal(tokenizer, changed, bits_of(changed))
