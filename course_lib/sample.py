@@ -6,6 +6,7 @@ start again at 0, so half a context is forgotten at a time and the cache is
 refilled once in h tokens rather than at every one. With and without the
 cache the tokens are the same. Each row has its own random numbers: its
 tokens depend on its prompt, the seed and its index, never on the others.
+How a token is chosen is said in `draw`.
 """
 
 import copy
@@ -38,7 +39,7 @@ def generate(model: GPT, prompts: list[list[int]], max_new_tokens: int,
     and of what was generated less likely. The same seed, or a generator in
     the same state, gives the same tokens. With `logprobs` returns (tokens,
     log-probabilities in nats that the model gave them, whatever the
-    settings). Runs in evaluation mode and puts the model back as it was.
+    settings). Dropout is off; the model stays as it is.
     Raises ValueError for a setting or a token out of range.
     """
     rows, scores = [[] for _ in prompts], [[] for _ in prompts]
@@ -67,8 +68,8 @@ def stream(model: GPT, prompts, max_new_tokens, temperature=1.0, top_k=None,
     active = list(range(len(prompts)))
     reader = Reader(model)
     if use_cache:
-        # the copy takes as long as some forty tokens, of one row or two,
-        # gain by it, and of more rows none gains anything
+        # the copy takes as long as it saves in some forty tokens, and with
+        # more rows than two it saves nothing
         by_columns = (model.head.device.type == "cpu" and len(prompts) <= 2
                       and max_new_tokens >= 64)
         reader = CachedReader(model, max(map(len, prompts), default=0)
@@ -139,14 +140,16 @@ class Reader:
         self.model = for_reading(model, by_columns)
         self.device, self.dtype = model.head.device, model.head.dtype
         self.context = model.config.context_length
-        # a quantized model has a last layer of its own
-        head = _by_columns(model.head) if by_columns else model.head
-        self.last = getattr(model, "logits", None) or partial(
-            F.linear, weight=head)
+        self.last = getattr(model, "logits", None)  # a quantized model's own
+        if not self.last:
+            head = _by_columns(model.head) if by_columns else model.head
+            self.last = partial(F.linear, weight=head)
 
     def logits(self, texts: list[list[int]]):
         """Rows of any length -> (B, V)."""
-        return self.last(self.hidden(texts))
+        logits = self.last(self.hidden(texts))
+        # Apple's GPU has no float64 to choose a token in
+        return logits.cpu() if self.device.type == "mps" else logits
 
     def hidden(self, texts):
         """Rows of any length -> (B, C)."""

@@ -35,9 +35,9 @@ def surprisal(model: GPT, ids: list[int]) -> list[float]:
             first, *_, last = [*lengths] * 2
             row = torch.tensor(ids[start:last], device=model.head.device)
             logits = model(row[None])[0, first - 1 - start:]  # (N, V)
-            targets = torch.tensor(ids[first:last + 1], device=logits.device)
+            targets = torch.tensor(ids[first:last + 1])
             nats += torch.nn.functional.cross_entropy(
-                logits.double(), targets, reduction="none").tolist()
+                logits.cpu().double(), targets, reduction="none").tolist()
     finally:
         model.train(training)
     return nats
