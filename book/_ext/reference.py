@@ -47,6 +47,8 @@ def expand(app, docname: str, source: list[str]):
         if named == ["*"]:
             named = _left_over(Path(app.srcdir))
         return "\n".join(map(_module, named))
+    if FENCE.search(source[0]):
+        app.env.note_reread()  # what it shows changes without it
     source[0] = FENCE.sub(text, source[0])
 
 
