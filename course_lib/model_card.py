@@ -49,9 +49,11 @@ def model_card(run: Run, licence: str | None = None,
         It models its training text and nothing more. What sounds like a fact
         is a likely sequence of words: do not ask it for advice. It repeats
         the text's prejudices, it may repeat the text itself, and it was
-        neither taught to follow instructions nor checked for harm. It sees
-        no further back than {config.context_length} tokens, and on text
-        unlike its own it is worse than the figures above.""")
+        neither taught to follow instructions nor checked for harm. Prompt
+        and continuation together may have {config.context_length} tokens in
+        Transformers. On text unlike its own it is worse than the figures
+        above.""")
+    count = min(60, config.context_length // 4)  # leaves room for the prompt
     return f"""---
 {front(record, licence)}
 ---
@@ -63,7 +65,7 @@ def model_card(run: Run, licence: str | None = None,
 from transformers import pipeline
 
 write = pipeline("text-generation", "{name}")
-print(write("life is about", max_new_tokens=60)[0]["generated_text"])
+print(write("life is about", max_new_tokens={count})[0]["generated_text"])
 ```
 
 ## Training

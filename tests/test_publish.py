@@ -89,7 +89,9 @@ def test_published_and_loaded_by_its_name(hub, trained, tmp_path, capfd):
     assert f"published http://127.0.0.1:{hub.port}/me/cats" in done.stdout
     assert hub.files("me/cats") == tiny.contents(tmp_path / "hf")
     card = (tmp_path / "hf" / "README.md").read_text()
-    assert 'pipeline("text-generation", "me/cats")' in card
+    code = re.search(r"```python\n(.*?)```", card, re.DOTALL)[1]
+    assert '"me/cats"' in code
+    assert hub.run("-c", code).stdout.startswith("life is about")
     done = hub.run("-c", GENERATE, "me/cats", "the cat saw")
     assert done.returncode == 0, done.stderr
     assert cli.main(["sample", str(trained.folder), "--prompt", "the cat saw",
