@@ -12,7 +12,7 @@ The smoke ladder is trained where it is asked for. Larger ones take an hour or
 more, so they are recorded in book/results/:
 
     python -m course_lib.ladder laptop             # its own stories
-    python -m course_lib.ladder laptop --corpus FOLDER --name books \
+    python -m course_lib.ladder laptop --corpus FOLDER --name books \\
         --tokens 2M --batch 512
 
 An interrupted ladder goes on with the runs that its file does not hold.
