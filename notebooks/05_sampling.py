@@ -332,7 +332,7 @@ for name, one in zip(("float32", "int8"), both):
 
 # %% [markdown]
 # What it costs is measured on our own model, in {term}`bits per byte` of text
-# that it never saw, the figure to which the next section comes.
+# that it never saw. The next section comes back to that number.
 
 # %%
 from course_lib.evaluate import evaluate
@@ -609,8 +609,8 @@ print(f"{temperature:.3f}: {row.tolist()}")
 assert abs(row[0] / row[1] - 9) < 1e-9
 
 # %% [markdown]
-# **2. Does top-p adapt?** (medium, 10 minutes). For each position of a held-
-# out passage, count how many tokens top-p 0.9 keeps. Find where it keeps
+# **2. Does top-p adapt?** (medium, 10 minutes). For each position of a
+# held-out passage, count how many tokens top-p 0.9 keeps. Find where it keeps
 # one, and where it keeps most.
 #
 # Solution (click to open):
