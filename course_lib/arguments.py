@@ -110,7 +110,7 @@ def parser(doctor, plan, prepare, train, evaluate, sample, export):
     add("--interactive", action="store_true", help="continue each line that "
         "you type instead of --prompt; implies --stream")
     add("--int8", action="store_true", help="round the weights to 8 bits and "
-        "generate on the CPU, several times faster there")
+        "generate on the CPU, where that is faster")
     add = verb(export)
     add("--to", required=True, metavar="DIR", help="folder to make; one that "
         "holds this model already is left as it is")

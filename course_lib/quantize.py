@@ -1,9 +1,10 @@
 """Weights in eight bits, for generation on a CPU (chapter 5).
 
-One token at a time is bound by reading the weights, so a quarter of the
-bytes is several times the speed. Each row of a weight has its own scale, and
-what is multiplied with it is rounded too, row by row and anew each time
-(Dettmers et al. 2022). The products are oneDNN's, as PyTorch calls it.
+One token at a time is bound by reading the weights, and these are a quarter
+of the bytes (book/results/generation.json has what that gains and costs).
+Each row of a weight has its own scale, and what is multiplied with it is
+rounded too, row by row and anew each time (Dettmers et al. 2022). The
+products are made by oneDNN, as PyTorch calls it.
 """
 
 import copy
