@@ -54,16 +54,16 @@ HABITS = {
     "half the batch": dict(batch_tokens=512),
     "no dropout": dict(dropout=0.0),
     "twice the context": dict(context_length=128),
+    "a late fall": dict(schedule="wsd"),
 }
 IDEAS = {
+    "Muon": dict(optimizer="muon"),
     "rotary positions": dict(rotary=True),
-    "normed queries, keys": dict(qk_norm=True),
     "squared ReLU": dict(relu_squared=True),
     "projections from zero": dict(zero_init=True),
-    "soft-capped logits": dict(soft_cap=15.0),
+    "normed queries, keys": dict(qk_norm=True),
     "untied head": dict(untied=True),
-    "a late fall": dict(schedule="wsd"),
-    "Muon": dict(optimizer="muon"),
+    "soft-capped logits": dict(soft_cap=15.0),
 }
 LINES = HABITS | IDEAS
 

@@ -107,23 +107,25 @@ show_source(Recipe)
 
 # %% [markdown]
 # The first lines are habits, which the earlier chapters have explained. They
-# lead from the recipe of 2023 to that of this book. Then come ideas, in the
-# order in which they became common:
+# lead from the recipe of 2023 to that of this book; the last of them, *a late
+# fall*, is the schedule `wsd` of [chapter 4](04_training.ipynb). Then come
+# ideas, the one with the largest promise first:
 #
-# - *Rotary positions* {cite}`su2021`: instead of adding a vector for each
-#   position, turn queries and keys by an angle that grows with it. What two
-#   tokens say to each other then depends on the distance between them.
-# - *Normed queries and keys* {cite}`dehghani2023`: their length no longer
-#   counts, so that attention cannot become too sure too early.
-# - *The squared ReLU* {cite}`so2021` for the GELU.
-# - *Projections from zero* {cite}`zhang2019`: each block begins as the
-#   identity, and adds something only when it has learned something.
-# - *Soft-capped logits* {cite}`gemma2024`: no logit above 15.
-# - *An untied head*: the output layer gets a matrix of its own.
-# - *A late fall*: the schedule `wsd`, as in [chapter 4](04_training.ipynb).
 # - *{term}`Muon`* {cite}`jordan2024`: another optimizer for the matrices inside
 #   the blocks. It takes AdamW's place there and makes a step of the same length
 #   in all directions of a matrix.
+# - *Rotary positions* {cite}`su2021`: instead of adding a vector for each
+#   position, turn queries and keys by an angle that grows with it. What two
+#   tokens say to each other then depends on the distance between them.
+# - *The squared ReLU* {cite}`so2021` for the GELU.
+# - *Projections from zero* {cite}`zhang2019`: each block begins as the
+#   identity, and adds something only when it has learned something.
+# - *Normed queries and keys* {cite}`dehghani2023`: their length no longer
+#   counts, so that attention cannot become too sure too early.
+# - *An untied head*: the output layer gets a matrix of its own.
+# - *Soft-capped logits* {cite}`gemma2024`: no logit above 15.
+#
+# What the campaign has not come to yet is not in the table.
 #
 # `model.py` stays GPT-2. The variants live beside it:
 
