@@ -385,6 +385,9 @@ print(f"{clipped} of {len(steps)} steps were clipped")
 #   schedule `wsd` (warm-up, stable, decay), the straight line of
 #   {numref}`fig-schedule`.
 #
+# What packing is worth, the trick that cost 2023 the most, has a ladder of its
+# own in {doc}`chapter 6 <06_cheaper>`.
+#
 # :::{admonition} Predict
 # :class: hint
 # Which of these is missed most? And would any run do *better* without one?
