@@ -35,6 +35,7 @@ from transformers import (
     TrainingArguments,
 )
 
+from course_lib import train as trainer
 from course_lib.corpus import load_corpus
 from course_lib.data import write_json
 from course_lib.device import provenance
@@ -43,7 +44,6 @@ from course_lib.model import GPT
 from course_lib.presets import load_preset
 from course_lib.runs import prepare
 from course_lib.show import RESULTS
-from course_lib.train import train
 
 TOKENS = 4_096  # in one step
 STEPS = {"laptop": 24, "full": 4}  # of one turn; the first is left out
@@ -73,8 +73,9 @@ def ours(run, preset, folder) -> float:
     """Seconds a step of `course_lib.train`."""
     folder.mkdir()
     watch = Stopwatch(run.train_tokens)
+    trainer.EVALUATIONS = 1  # so short a run would look at its text each step
     with contextlib.redirect_stderr(io.StringIO()):
-        train(folder, preset, watch, run.val_tokens, device="cpu")
+        trainer.train(folder, preset, watch, run.val_tokens, device="cpu")
     return watch.seconds
 
 
@@ -91,7 +92,7 @@ def transformers_trainer(run, preset, folder) -> float:
 
     original = GPT(preset.model)
     model = GPT2LMHeadModel(GPT2Config(**hf_config(original, 0)))
-    trainer = Trainer(
+    loop = Trainer(
         model=model, train_dataset=range(rows), data_collator=collate,
         args=TrainingArguments(
             output_dir=str(folder), max_steps=preset.steps, use_cpu=True,
@@ -100,7 +101,7 @@ def transformers_trainer(run, preset, folder) -> float:
             save_strategy="no", report_to=[], disable_tqdm=False))
     with contextlib.redirect_stderr(io.StringIO()), \
             contextlib.redirect_stdout(io.StringIO()):
-        trainer.train()
+        loop.train()
     return watch.seconds
 
 
