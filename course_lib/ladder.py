@@ -12,8 +12,8 @@ The smoke ladder is trained where it is asked for. Larger ones take an hour or
 more, so they are recorded in book/results/:
 
     python -m course_lib.ladder laptop             # its own stories
-    python -m course_lib.ladder laptop --corpus FOLDER --name books \\
-        --tokens 2M --batch 512
+    python -m course_lib.ladder laptop --corpus BOOKS --name books \\
+        --validation 512k
 
 An interrupted ladder goes on with the runs that its file does not hold.
 """
@@ -54,7 +54,7 @@ BUDGETS = {1 / 32: WIDTHS[:5], 1 / 16: WIDTHS[1:6], 1 / 8: WIDTHS[2:8],
            1 / 4: WIDTHS[3:9]}
 MIDDLE = 2  # place of the size in a valley that is trained twice
 RATES = (1 / 2, 2)  # times the rule's learning rate, to check the rule
-VALIDATION = 131_072  # tokens: within 0.003 nats or so of all of them
+VALIDATION = 131_072  # tokens: of stories, within 0.003 nats of all of them
 POINTS = 40  # of a recorded training curve, at most
 RESAMPLES = 1000
 RECORDED = ROOT / "book" / "results"
@@ -188,8 +188,10 @@ def _rung(preset: Preset, width: float, budget: float) -> Rung:
         warmup_steps=min(preset.warmup_steps, steps // 10)), budget)
 
 
-def measure(rung: Preset, train_tokens, val_tokens, device: str = "cpu"):
-    """Train one rung; (validation loss, curve), in nats per token."""
+def measure(rung: Preset, train_tokens, val_tokens, device: str = "cpu",
+            validation: int = VALIDATION):
+    """Train one rung; (validation loss, curve), in nats per token. The loss
+    is that of the first `validation` held-out tokens."""
     model, optimizer = start(rung, device)
     precision = autocast(device)
     # one tensor for all: small ones kept between the steps' large ones
@@ -206,7 +208,7 @@ def measure(rung: Preset, train_tokens, val_tokens, device: str = "cpu"):
     ends = np.cumsum([len(part) for part in stretches]) * rung.batch_tokens
     curve = [[int(end), round(float(part.mean()), 4)]
              for end, part in zip(ends, stretches, strict=True)]
-    return evaluate(model, val_tokens, max_tokens=VALIDATION,
+    return evaluate(model, val_tokens, max_tokens=validation,
                     precision=precision).loss, curve
 
 
@@ -240,10 +242,14 @@ def load(path: Path) -> Ladder:
 
 
 def measure_all(run: Run, plan: list[Rung], path: Path,
-                workers: int = 1) -> None:
+                workers: int = 1, validation: int = VALIDATION) -> None:
     """Measure every rung that the file at `path` does not hold, on so many
     processes of one thread each: the models are so small that threads would
-    mostly wait for each other. Runs of another plan are dropped."""
+    mostly wait for each other. Runs of another plan are dropped.
+
+    Beside the runs the file says how many tokens of held-out text they were
+    measured on, and how many tokens and bytes all of it has, so that nats
+    can be turned into bits per byte."""
     held = {}
     if path.is_file():
         held = {_key(r["rung"]): r for r in json.loads(
@@ -253,13 +259,16 @@ def measure_all(run: Run, plan: list[Rung], path: Path,
     missing = [rung for rung in wanted if _key(rung) not in held]
     with tqdm(total=len(plan), initial=len(held), desc="ladder", unit="run",
               mininterval=5) as bar:
-        for done in _measured(run, missing, workers):
+        for done in _measured(run, missing, workers, validation):
             held[_key(done["rung"])] = done
             bar.update()
             write_json(path, dict(
                 runs=[held[key] for key in map(_key, wanted) if key in held],
                 corpus=run.record["corpus"],
                 tokenizer=run.tokenizer.fingerprint,
+                measured_on=min(validation, run.val_tokens.tokens),
+                held_out=dict(tokens=run.val_tokens.tokens,
+                              bytes=run.val_tokens.bytes),
                 provenance=provenance(choose_device())))
 
 
@@ -267,26 +276,26 @@ def _key(rung: dict) -> str:
     return json.dumps(rung, sort_keys=True)
 
 
-def _measured(run: Run, missing: list[dict], workers: int):
+def _measured(run: Run, missing: list[dict], workers: int, validation: int):
     """Each rung's record, as soon as it is there."""
     if workers == 1:
-        yield from (_one(run.folder, rung) for rung in missing)
+        yield from (_one(run.folder, rung, validation) for rung in missing)
         return
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         # the longest first, so that none is left alone at the end
-        jobs = [pool.submit(_one, run.folder, rung) for rung in sorted(
-            missing, key=lambda rung: -rung["budget"])]
+        jobs = [pool.submit(_one, run.folder, rung, validation)
+                for rung in sorted(missing, key=lambda r: -r["budget"])]
         for job in as_completed(jobs):
             yield job.result()
 
 
-def _one(folder: Path, rung: dict) -> dict:
+def _one(folder: Path, rung: dict, validation: int) -> dict:
     run, began = open_run(folder), time.monotonic()
     state, threads = torch.get_rng_state(), torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         loss, curve = measure(Rung.from_dict(rung).preset, run.train_tokens,
-                              run.val_tokens, choose_device())
+                              run.val_tokens, choose_device(), validation)
     finally:
         torch.set_num_threads(threads)
         torch.set_rng_state(state)
@@ -322,6 +331,8 @@ def main(arguments=None) -> None:
     parser.add_argument("--tokens", type=number, help="of the run whose 6ND "
                         "the budgets are shares of; the preset's without")
     parser.add_argument("--batch", type=number, help="tokens a step")
+    parser.add_argument("--validation", type=number, default=VALIDATION,
+                        help="held-out tokens to measure on (%(default)s)")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     options = parser.parse_args(arguments)
     if bool(options.corpus) != bool(options.name):
@@ -337,7 +348,7 @@ def main(arguments=None) -> None:
     else:
         run = prepared(preset)
     measure_all(run, rungs(preset), RECORDED / f"ladder_{preset.name}.json",
-                options.workers)
+                options.workers, options.validation)
 
 
 if __name__ == "__main__":
