@@ -1,6 +1,7 @@
 """From the recipe of 2023 to a cheaper one, one change at a time.
 
     python benchmarks/savings.py [--plan]
+    python benchmarks/savings.py --corpus BOOKS --name books --positions 1.5M
     python benchmarks/savings.py --line dropout=0.3 soft_cap=30
 
 Each line changes one thing in the recipe that the lines before it have left,
@@ -9,11 +10,12 @@ line's, going on while the best is at an end), then at the best one with a
 second seed. The lines of HABITS lead from the 2023 recipe to the book's, and
 their changes are kept whatever they do; those of IDEAS are kept where they
 help with both seeds. Every run works on the same number of positions, padding
-included, and is measured on the same held-out stories. At the end the last
+included, and is measured on the same held-out text. At the end the last
 recipe is run for a half, a quarter and so on of the positions, to see how
 short a run can be.
 
-Writes book/results/savings.json after every run. What it already holds is
+Writes book/results/savings.json after every run, or with other text than the
+preset's stories savings_NAME.json. What it already holds is
 not done again, so an interrupted campaign goes on where it was, and two
 processes share the work. `--line` adds a line of your own to the end, and
 `--plan` says what the runs will take.
@@ -24,12 +26,14 @@ import hashlib
 import json
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from filelock import FileLock, Timeout
 
 from course_lib import stages
+from course_lib.arguments import number
 from course_lib.budget import flops_per_token
 from course_lib.data import write_json
 from course_lib.device import provenance
@@ -216,13 +220,20 @@ def main(arguments=None) -> None:
                         "what was kept of the recorded ones")
     parser.add_argument("--preset", default="laptop", help="whose stories "
                         "and vocabulary (%(default)s)")
-    parser.add_argument("--positions", type=int, default=POSITIONS,
+    parser.add_argument("--corpus", help="other text than its stories")
+    parser.add_argument("--name", help="of that text")
+    parser.add_argument("--positions", type=number, default=POSITIONS,
                         help="of each run (%(default)s)")
     parser.add_argument("--out", type=Path, help="the file of results")
     parser.add_argument("--plan", action="store_true",
                         help="say what the runs will take, run nothing")
     options = parser.parse_args(arguments)
-    preset = load_preset(options.preset)
+    if bool(options.corpus) != bool(options.name):
+        parser.error("--corpus and --name go together")
+    preset, record = load_preset(options.preset), "savings.json"
+    if options.corpus:
+        preset = replace(preset, name=options.name, corpus=options.corpus)
+        record = f"savings_{options.name}.json"
     base = small(preset)
     if options.plan:
         runs, flop = planned(base, options.positions)
@@ -230,7 +241,7 @@ def main(arguments=None) -> None:
         return
     torch.set_num_threads(1)  # matrices so small that sharing costs more
     run = stages.prepared(preset)
-    recorded, own = RESULTS / "savings.json", stages.home() / "savings.json"
+    recorded, own = RESULTS / record, stages.home() / record
     path = options.out or (own if options.line else recorded)
     work = Campaign(
         path, run.folder / "savings", Text(run, options.positions // 64 + 64),

@@ -6,7 +6,7 @@ depend on the recipe, so it is counted here and nowhere else:
 
 - The work is counted in positions, padding included: the model works on a
   padded place as on any other.
-- The loss is that of the same held-out stories for all, in total nats,
+- The loss is that of the same held-out text for all, in total nats,
   over the tokens or the bytes of their text. A recipe that reads one
   sentence a row is asked for each sentence, and where it ends, which stands
   for the space or line break there. Padding costs nothing and counts nothing.
@@ -19,9 +19,11 @@ from dataclasses import asdict, dataclass, field, fields, replace
 
 import numpy as np
 import torch
+from filelock import FileLock
 
 from course_lib.budget import flops_per_token
-from course_lib.evaluate import evaluate
+from course_lib.data import Tokens, pack
+from course_lib.evaluate import documents, evaluate
 from course_lib.model import IGNORE, GPTConfig
 from course_lib.presets import Preset
 from course_lib.runs import Run
@@ -32,6 +34,8 @@ NEVER = 1e9  # no gradient is as long as this
 OPTIMIZERS = ("torch", "adamw", "muon")
 MARKS = 14  # points of a validation curve, each sqrt(2) times the last
 CURVE_TOKENS, FINAL_TOKENS = 12_000, 60_000  # of held-out text
+SLICES = 256  # of the training text, for sentences
+EXCERPT, EXCERPTS = 4_000, (0.2, 0.4, 0.6, 0.8)  # characters; places
 
 
 @dataclass(frozen=True)
@@ -95,13 +99,15 @@ class Recipe:
 
 class Text:
     """A run's tokens, packed and as one sentence a row, to train on and to
-    be measured with. `rows` sentences at least are there to train on."""
+    be measured with. `rows` sentences at least are there to train on, from
+    all over the text."""
 
     def __init__(self, run: Run, rows: int, width: int = 64):
         self.tokenizer, self.train = run.tokenizer, run.train_tokens
-        self.validation, self.width = run.val_tokens, width
-        # a sentence of the stories has about 17 tokens: 40 are plenty
-        texts = self.sentences(self.train.ids[:40 * rows])[:rows]
+        self.validation, self.width = excerpts(run), width
+        # a sentence of the stories has about 17 tokens, one of books twice
+        # as many: 80 are plenty
+        texts = self.sentences(spread(self.train.ids, 80 * rows))[:rows]
         self.rows = self.padded([self.tokenizer.encode(text)[:width - 1]
                                  for text in texts])
         self.parts = {size: _Held(self, size)
@@ -141,8 +147,37 @@ class Text:
         return picked[:, :-1], picked[:, 1:]
 
 
+def spread(ids: np.ndarray, count: int) -> np.ndarray:
+    """About `count` of the ids (all, where there are fewer), in slices that
+    lie evenly over them and come in random order."""
+    size = count // SLICES
+    if len(ids) <= count or not size:
+        return ids[:count]
+    places = np.linspace(0, len(ids) - size, SLICES).astype(int)
+    return np.concatenate([ids[place:place + size] for place in
+                           np.random.default_rng(0).permutation(places)])
+
+
+def excerpts(run: Run) -> Tokens:
+    """The run's held-out tokens. Where a document is as long as a book, the
+    first ones would be of one book only, so there it is pieces of about
+    `EXCERPT` characters, cut between paragraphs: one from every document,
+    then a second from every document, and so on."""
+    texts = list(documents(run.val_tokens, run.tokenizer))
+    if max(map(len, texts)) <= EXCERPT:
+        return run.val_tokens
+    pieces = [text[start:end].rpartition("\n")[0] or text[start:end]
+              for share in EXCERPTS for text in texts
+              for start in [text.find("\n", int(share * len(text))) + 1]
+              for end in [start + EXCERPT]]
+    path = run.folder / "excerpts.bin"
+    with FileLock(f"{path}.lock"):
+        return pack(pieces, run.tokenizer, path,
+                    source=run.val_tokens.header["sha256"])
+
+
 class _Held:
-    """The held-out stories of about `size` tokens: as packed tokens, and as
+    """The held-out text of about `size` tokens: as packed tokens, and as
     rows of targets, one a sentence (a long one takes two)."""
 
     def __init__(self, text: Text, size: int):
@@ -163,7 +198,7 @@ class _Held:
 
 @torch.no_grad()
 def nats(model, text: Text, recipe: Recipe, size: int) -> float:
-    """Total nats of the held-out stories of about `size` tokens, read as
+    """Total nats of the held-out text of about `size` tokens, read as
     the recipe reads."""
     held = text.parts[size]
     if recipe.packed:
@@ -201,7 +236,7 @@ def follow(recipe: Recipe, text: Text, base: Preset, positions: int,
     """Train by the recipe on `positions` positions; what came of it.
     `begin(model)`, where given, may alter the first weights.
 
-    `loss` (nats per token) and `bits_per_byte` are of the held-out stories,
+    `loss` (nats per token) and `bits_per_byte` are of the held-out text,
     None where the run diverged; `curve` has the loss on a part of them
     after some numbers of positions; `flop` is what the training took,
     `cpu_seconds` the processor's time in the training steps.

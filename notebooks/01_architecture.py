@@ -947,11 +947,13 @@ print("8 times the T    ", shares(context_length=8 * T))
 
 # %%
 step = load_preset("full").batch_tokens
-print(f"{step * full.vocab_size * 4 / 1e9:.0f} GB")
+for tokens in step, step // 8:
+    size = tokens * full.vocab_size * 4 / 1e9
+    print(f"{tokens:7,} tokens: {size:4.1f} GB")
 
 # %% [markdown]
-# Training takes such a step in parts (chapter 4), but a part of 32,768
-# tokens still makes 6.6 GB, for numbers that no one will look at. The mean over
+# Training takes such a step in parts (chapter 4), but even an eighth of it
+# fills gigabytes with numbers that no one will look at. The mean over
 # positions is a sum, and a sum can be taken in pieces: make the logits of some
 # positions, add up their loss, throw the logits away, and make them again when
 # the gradient asks. PyTorch calls this *checkpointing*, which has nothing to do

@@ -21,6 +21,7 @@ import numpy as np
 from matplotlib import ticker
 
 from course_lib import ladder, plots, scaling, stages, stories
+from course_lib.arguments import GPU_MFU
 from course_lib.budget import GPUS, count_parameters, dollars
 from course_lib.budget import flops_by_part, flops_per_token, plan
 from course_lib.presets import load_preset
@@ -191,16 +192,20 @@ for name, one in PUBLISHED.items():
     print(f"{name:22} N* {N / 1e6:5.1f}M   D* {D / 1e9:.2f}B   "
           f"loss {one.loss(N, D):.2f}")
 
+# %% tags=["remove-cell"]
+four = [one.optimum(C)[0] for one in PUBLISHED.values()][:4]
+assert 1.2 < max(four) / min(four) < 1.3
+
 # %% [markdown]
-# The first four use {eq}`eq-law` and choose 45M to 56M, a factor of 1.25.
-# Kaplan's loss looks much better and means nothing here: another corpus and
+# The first four use {eq}`eq-law`, and the largest of their sizes is a quarter
+# above the smallest. Kaplan's loss looks much better and means nothing here: another corpus and
 # another {term}`vocabulary` make other nats. Losses per token compare only
 # where the tokenizer and the text are the same. Across them, compare
 # {term}`bits per byte`.
 #
 # ## How flat is the floor?
 #
-# A factor of 1.25 sounds bad. What does it cost?
+# A quarter too much sounds bad. What does it cost?
 
 # %%
 fine = np.geomspace(10e6, 200e6, 2000)
@@ -326,10 +331,11 @@ assert low < law.loss(1e8, 2e9) < high
 assert high - low < 0.05
 
 # %% [markdown]
-# A thousand fits, and the page hardly noticed. For the published points the
-# recorded run did 4,000 (the others did a few hundred, scaled up):
+# A thousand fits, and the page hardly noticed. A recorded run did more, for
+# the published points (the others did a few hundred, scaled up):
 
 # %%
+print(f"{record['resamples']:,} resamples")
 for row in record["bootstrap"]:
     print(f"{row['seconds']:8.1f} s  {row['way']}")
 
@@ -374,12 +380,14 @@ else:
 if runs:
     assert chosen.objective < 1.01829e-3
     assert abs(chosen.law.beta - fits.fit.law.beta) < 1e-6
+    assert 1.2 < one.law.beta / chosen.law.beta < 1.3
+    assert 1.2 < chosen.law.optimum(C)[0] / size < 1.3
     least = np.argsort(runs.D / runs.N)[:5]
     assert set(least) | set(kept) == set(range(245))
     assert (runs.D / runs.N)[least].max() < 0.5
 
 # %% [markdown]
-# With them $\beta$ is 0.45, without them 0.37, and the best size moves by a
+# Five points in 245 change $\beta$, and with it the best size, by about a
 # quarter. Points at the edge weigh so much because nothing else holds the
 # curve there. Look at the residuals, what is left after the fit, before
 # believing any constant.
@@ -462,7 +470,7 @@ assert abs(conventions["6N"] / exact - 1) < 0.1
 assert conventions["6N without embeddings"] < exact / 2
 
 # %% [markdown]
-# Here $6N$ over all parameters is 7% low and leaving the embeddings out
+# Here $6N$ over all parameters is a little low and leaving the embeddings out
 # loses more than half, because the last step of the model, from channels to
 # {term}`logits`, reuses the embedding table in a real product. This book
 # uses $6ND$ with all parameters where it talks about laws, since that is
@@ -491,8 +499,8 @@ print(f"as good as {same / 1e9:.2f}B new tokens")
 #
 # Money buys hours, hours buy FLOPs. A GPU's data sheet gives its peak;
 # training reaches a share of it, the {term}`MFU`. The numbers below are
-# *projected*: they assume 40% for every GPU, where the 2023 run reached
-# 16%. Prices are one provider's, typical and dated; elsewhere the same GPU
+# *projected*: they assume one share for every GPU, more than twice what the
+# 2023 run reached ([chapter 6](06_cheaper.ipynb) counts it). Prices are one provider's, typical and dated; elsewhere the same GPU
 # may cost a third or three times as much.
 #
 # :::{admonition} Predict
@@ -502,7 +510,8 @@ print(f"as good as {same / 1e9:.2f}B new tokens")
 # :::
 
 # %%
-MFU = 0.40
+MFU = GPU_MFU
+print(f"assumed MFU {MFU:.0%}")
 for name, gpu in GPUS.items():
     one = plan(50, gpu, MFU)
     low, high = one.intervals["loss"]
@@ -645,7 +654,7 @@ assert abs(N_low / best_N - 1.031) < 0.001
 
 # %% [markdown]
 # Always too large, because the left wall of the valley is steeper than the
-# right one, by 3.1% for sizes from an eighth to eight times. That is a bias,
+# right one, and the more so the wider the sizes are spread. That is a bias,
 # not noise: more runs do not remove it. It is also small. Now our own
 # valleys:
 
@@ -722,8 +731,8 @@ if small.name == "laptop":
 
 # %% [markdown]
 # In the paper $a$ came out as 0.50, 0.49 and 0.46. At laptop scale ours lie
-# further apart, from 0.42 to 0.61, and the interval of the third alone is
-# about as wide: two dozen small runs say "near the square root" and no more.
+# further apart, and the interval of the third alone is about as wide as that:
+# two dozen small runs say "near the square root" and no more.
 # The first approach has a weakness of its own here. Our learning rate falls
 # late, so a curve is worth comparing only near its end, and the envelope is
 # made of few ends. All three say that the preset is larger than it need be,
@@ -767,9 +776,9 @@ if small.name == "laptop":
     assert inside == 6 / 7
 
 # %% [markdown]
-# At laptop scale the floor of the unseen valley comes out right to 5%, and
-# its left wall does not: the smallest model, on some 200 tokens for each of
-# its parameters, ends 15% lower than it was told to. So the law is a fair
+# At laptop scale the floor of the unseen valley comes out nearly right, and
+# its left wall does not: the smallest model, on the most tokens for each of
+# its parameters, ends well below what it was told. So the law is a fair
 # guide to the best size and what it reaches, a poor one far from it, and one
 # point in seven outside a 90% interval is about what such an interval
 # promises.

@@ -454,8 +454,8 @@ for late, flat in zip(ends_of("late fall"), ends_of("constant rate")):
 
 # %% [markdown]
 # **Warm-up and clipping** are missed badly, and about equally. Without either,
-# the loss lies on a shelf for a while, still near 5 nats or above at step 40,
-# and never makes up for it. How far behind a run ends is luck: the two seeds
+# the loss lies on a shelf while the baseline has long left it, and never makes
+# up for it. How far behind a run ends is luck: the two seeds
 # end more than a nat apart. And clipping does this by acting on fewer than one
 # step in seven of the baseline.
 #
@@ -662,18 +662,20 @@ print(f"time            {run.timing[-1]['seconds'] / 60:.1f} minutes")
 
 # %% [markdown]
 # For the full model we can *project* the bill on rented GPUs. The
-# projection assumes an MFU of 40% on every card; that is an assumption, not
-# a measurement, and the dollars scale with it. Each price in the
-# package's table carries its provider and date.
+# projection assumes the same MFU on every card, that of the first line below;
+# it is an assumption, not a measurement, and the dollars scale with it. Each
+# price in the package's table carries its provider and date.
 
 # %%
+from course_lib.arguments import GPU_MFU
 from course_lib.budget import GPUS, dollars, hours
 
 full = load_preset("full")
-flop = flops_per_token(full.model, 512) * full.tokens
+flop = flops_per_token(full.model) * full.tokens
+print(f"projected, assuming an MFU of {GPU_MFU:.0%}")
 for name, gpu in GPUS.items():
-    print(f"{name:9} {hours(flop, name, 0.4):6.1f} h  "
-          f"${dollars(flop, name, 0.4):6.2f}   (projected)")
+    print(f"{name:9} {hours(flop, name, GPU_MFU):6.1f} h  "
+          f"${dollars(flop, name, GPU_MFU):6.2f}")
 
 # %% [markdown]
 # Find the V100 and hold it against the 20 hours and 50 dollars of 2023. Part

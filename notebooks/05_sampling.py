@@ -595,8 +595,8 @@ print("would be published at",
 #
 # ## Exercises
 #
-# **1. Temperature by hand** (easy, 5 minutes). Two tokens have logits 2 and
-# 0. At which temperature is the first exactly nine times as likely?
+# **1. Temperature by hand** (easy, 5 minutes). Two tokens have logits 2 and 0.
+# At which temperature is the first exactly nine times as likely?
 #
 # Solution (click to open):
 

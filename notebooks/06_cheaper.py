@@ -41,6 +41,7 @@ card("06_cheaper", needs="chapters 2 and 4",
 # :::
 
 # %%
+from course_lib.arguments import GPU_MFU
 from course_lib.budget import GPUS, flops_per_token
 
 SENTENCES, ROW, REAL, HOURS = 74_004_228, 64, 1.1e9, 20  # of 2023
@@ -68,8 +69,8 @@ assert 0.22 < real < 0.25 and 0.15 < reached < 0.17
 # The other number is the {term}`MFU`: the card did a sixth of what it could.
 # A loss that keeps all logits of a batch in memory, small products, and waiting
 # for data all cost. This book's trainer is written to waste less, but *it has
-# not been measured on a rented GPU*; what follows assumes an MFU of 40%, as
-# the other chapters do. What has been measured is the same step beside others
+# not been measured on a rented GPU*; what follows assumes an MFU, the same as
+# in the other chapters. What has been measured is the same step beside others
 # on a processor, where the machine is the same for all.
 
 # %%
@@ -373,13 +374,13 @@ plt.legend();
 #
 # Now the whole of it, for the full model. Padding is arithmetic. Longer rows
 # *cost* a little: attention looks further back. A better share of the V100's
-# peak and a newer card are engineering; both stand at the assumed 40%, so their
+# peak and a newer card are engineering; both stand at the assumed MFU, so their
 # dollars are *projected*. What the science saves at full size nobody has
 # measured here: the last bar shows what it would be if the factor from the
 # small model held.
 
 # %%
-MFU, CARD = 0.40, "A100"
+MFU, CARD = GPU_MFU, "A100"
 longer = flops_per_token(full.model) / flops_per_token(full.model, ROW)
 
 
@@ -433,7 +434,7 @@ ax.legend(loc="lower right");
 
 # %% [markdown]
 # Where each bar comes from: the first two from the cells of this page. The
-# share of the peak reached in 2023 from the first cell too, and the 40% from
+# share of the peak reached in 2023 from the first cell too, and the MFU from
 # nowhere: it is the assumption. The price of a FLOP from the table in
 # `course_lib/budget.py`, which names its sources. The last from the runs of the
 # table, which {doc}`../book/recorded` has with their command and their curves.
@@ -522,7 +523,7 @@ print(books["samples"][-1]["text"])
 # ## Exercises
 #
 # **1. If the assumption is wrong** (easy, 5 minutes). The dollars stand on an
-# MFU of 40%. What would the same training cost at 20%, and at 55%? From which
+# assumed MFU. What would the same training cost at 20%, and at 55%? From which
 # MFU on does it cost less than a dollar on an A100?
 #
 # Solution (click to open):
