@@ -4,6 +4,7 @@ One browser; each page is loaded once from a local server, wide and narrow,
 light and dark, and once more from disk.
 """
 
+import io
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ from urllib.parse import unquote, urldefrag, urlparse
 
 import pytest
 import yaml
+from PIL import Image
 
 pytestmark = pytest.mark.book
 
@@ -62,6 +64,8 @@ OVERFLOW = """document.scrollingElement.scrollWidth
   - document.documentElement.clientWidth"""
 FOUND = """[...document.querySelectorAll('#search-results li a')]
   .map(a => a.href)"""
+GROUND = """getComputedStyle(document.body).backgroundColor
+  .match(/\\d+/g).map(Number)"""
 LINKS = "[...document.querySelectorAll('a[href]')].map(a => a.href)"
 PROSE = """[...document.querySelectorAll('article section > p')]
   .map(p => p.innerText).join(' ')"""
@@ -76,6 +80,7 @@ class Visit:
     missing: list = field(default_factory=list)
     untypeset: list = field(default_factory=list)
     violations: dict = field(default_factory=dict)
+    off_ground: dict = field(default_factory=dict)
     size: int = 0
 
 
@@ -177,6 +182,17 @@ def deaf_controls(page) -> list:
     return deaf
 
 
+def off_ground(page) -> list[int]:
+    """By how much the corner of the page's first figure, as it is seen,
+    differs from the ground of the page, in red, green and blue."""
+    figure = page.query_selector("article img")
+    if not figure:
+        return []
+    seen = Image.open(io.BytesIO(figure.screenshot())).convert("RGB")
+    return [abs(a - b) for a, b in zip(
+        seen.getpixel((3, 3)), page.evaluate(GROUND), strict=True)]
+
+
 @pytest.fixture(scope="module", params=PAGES + MADE)
 def visit(request, site, browser) -> Visit:
     """Open one page and note everything the tests below ask about."""
@@ -193,11 +209,13 @@ def visit(request, site, browser) -> Visit:
     page.wait_for_load_state("networkidle")
     seen.size = sum(sizes)
     seen.violations["light"] = axe_finds(page, "light")
+    seen.off_ground["light"] = off_ground(page)
     seen.cut_code = page.evaluate(CUT_CODE)
     page.emulate_media(color_scheme="dark")
     page.wait_for_function(
         "document.documentElement.dataset.theme === 'dark'", timeout=5000)
     seen.violations["dark"] = axe_finds(page, "dark")
+    seen.off_ground["dark"] = off_ground(page)
     page.set_viewport_size(NARROW)
     # The theme lets the keyboard reach what now scrolls, after a delay.
     page.wait_for_timeout(600)
@@ -257,6 +275,11 @@ def test_every_image_loads_and_says_what_it_shows(visit):
     assert [alt for alt, width in visit.images if not width] == []
     said = [alt for alt, _ in visit.images] + visit.labels
     assert [text for text in said if not is_sentence(text)] == []
+
+
+@pytest.mark.parametrize("view", ["light", "dark"])
+def test_figures_stand_on_the_ground_of_the_page(visit, view):
+    assert all(off <= 2 for off in visit.off_ground[view])
 
 
 def is_sentence(text: str) -> bool:
