@@ -1,12 +1,14 @@
 """The ladder of small models and the prediction that it makes."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from course_lib import ladder, stages
+from course_lib.budget import count_parameters
 from course_lib.model import GPTConfig
 from course_lib.presets import PRESETS, Preset, load_preset
 from course_lib.stages import prepared, trained
@@ -35,7 +37,7 @@ def test_valleys_spend_their_budget_on_several_sizes_the_presets_way(name):
         valley = [r for r in plan if r.budget == budget]
         sizes = len(widths)
         first = valley[:sizes]
-        spent = [6 * r.preset.tokens * ladder.count_parameters(
+        spent = [6 * r.preset.tokens * count_parameters(
             r.preset.model).total for r in first]
         one_step = max(s / r.preset.steps for s, r in zip(spent, first,
                                                           strict=True))
@@ -125,10 +127,33 @@ def test_two_processes_measure_what_one_does(tmp_path):
                           ladder.load(tmp_path / "2.json").loss)
 
 
+def test_the_preset_s_own_run_is_predicted_and_then_checked(tmp_path):
+    run, path = prepared(TINY), tmp_path / "ladder.json"
+    shutil.copy(run.folder / "ladder.json", path)
+    ladder.check(run, path)
+    checked = ladder.load(path).check
+    assert checked["prediction"]["loss"] == ladder.predict(TINY).loss
+    assert checked["loss"] == pytest.approx(
+        trained(TINY).log[-1]["val_loss"], rel=1e-4)
+    written = path.read_bytes()
+    ladder.check(run, path)  # not trained again
+    assert path.read_bytes() == written
+
+
+def test_nats_become_bits_by_the_held_out_text():
+    run = prepared(TINY)
+    one = ladder.load(run.folder / "ladder.json")
+    held = run.val_tokens
+    assert one.held_out == dict(tokens=held.tokens, bytes=held.bytes)
+    assert one.bits_per_byte(np.log(2)) == held.tokens / held.bytes
+
+
 def test_recorded_ladders_fit_the_presets():
-    for name in PRESETS:
-        path = ladder.RECORDED / f"ladder_{name}.json"
-        if path.is_file():
-            found = ladder.load(path)
-            assert list(found.rungs) == ladder.rungs(load_preset(name))
-            assert found.made["device"]
+    for path in ladder.RECORDED.glob("ladder_*.json"):
+        name, found = path.stem.removeprefix("ladder_"), ladder.load(path)
+        base = load_preset(name if name in PRESETS else "laptop")
+        if name not in PRESETS:
+            base = replace(base, name=name,
+                           corpus=found.rungs[0].preset.corpus)
+        assert list(found.rungs) == ladder.rungs(base)
+        assert found.made["device"]
