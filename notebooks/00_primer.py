@@ -11,7 +11,8 @@
 #
 # Before we build a GPT we train the smallest language model there is. It is
 # one table of numbers and learns in seconds, and it brings in the words that
-# everything later is built on: token, probability, loss, gradient, perplexity. If you know Python and can multiply matrices, you are ready.
+# everything later is built on: token, probability, loss, gradient, perplexity.
+# If you know Python and can multiply matrices, you are ready.
 
 # %%
 from course_lib import plots
@@ -49,6 +50,10 @@ id_of = {character: i for i, character in enumerate(vocabulary)}
 V = len(vocabulary)
 print(V, "tokens:", "".join(vocabulary).replace("\n", "\\n"))
 
+# %% [markdown]
+# The text becomes one long row of ids, in a *tensor*, as PyTorch calls its
+# arrays. A new line ends each story.
+
 # %%
 import torch
 
@@ -70,16 +75,21 @@ train, held_out = ids[:cut], ids[cut:]
 # One thing only: given the text so far, how likely is each token to come
 # next? Our model looks at a single token, the last one. Pairs of neighbours
 # are called bigrams, so it is a *bigram model*, and the simplest way to get
-# one is to count.
+# one is to count. Row $a$, column $b$ of a table says how often $b$ came after
+# $a$; a row divided by its sum says how likely each $b$ is.
 #
-# **Predict.** After the letter `q`, which character comes next, and how
-# sure are you? And after a space?
+# :::{admonition} Predict
+# :class: hint
+# After the letter `q`, which character comes next, and how sure are you? And
+# after a space?
+# :::
 
 # %%
 counts = torch.zeros(V, V)
 counts.index_put_((train[:-1], train[1:]), torch.tensor(1.0),
-                  accumulate=True)
-probability = (counts + 0.01) / (counts + 0.01).sum(1, keepdim=True)
+                  accumulate=True)  # 1 more at each (last, next)
+possible = counts + 0.01  # nothing is ruled out: see exercise 2
+probability = possible / possible.sum(1, keepdim=True)
 
 
 # %% mystnb={"figure": {"caption": "What comes next after three characters. After q there is nothing to guess; after a space almost everything is open.", "name": "fig-bigram"}, "image": {"alt": "Three bar charts of the likeliest next characters, after q, after h and after a space."}}
@@ -88,21 +98,23 @@ import matplotlib.pyplot as plt
 figure, axes = plt.subplots(1, 3, figsize=(8, 3))
 for ax, last in zip(axes, "qh "):
     top = probability[id_of[last]].topk(6)
-    names = [repr(vocabulary[i])[1:-1] for i in top.indices]
+    names = [repr(vocabulary[i])[1:-1].replace(" ", "space")
+             for i in top.indices]
     plots.plot_distribution(top.values, names, ax,
                             title=f"after {last!r}")
 
 # %% [markdown]
 # Each row of the table holds $V$ numbers that are positive and sum to one: a
 # probability distribution over the vocabulary. Every language model in this
-# book ends in such a row. A GPT differs only in how many tokens it looks at
-# before it writes one down.
+# book ends in such a row. A GPT differs in how it gets there: it looks at more
+# than one token before it writes the row down.
 #
 # ## How wrong is it?
 #
 # Suppose the model gave the token that really came next the probability
 # $p$. We charge it $-\ln p$. A sure and right answer, $p = 1$, costs nothing.
 # The more the truth surprises the model, the higher the bill, without limit.
+# And where the probabilities of tokens multiply, their bills add up.
 # The unit is the {term}`nat`, and the average over a text is the *loss*, or
 # {term}`cross-entropy`:
 #
@@ -110,8 +122,11 @@ for ax, last in zip(axes, "qh "):
 # L = -\frac{1}{n} \sum_{i=1}^{n} \ln p(x_i \mid x_{i-1}).
 # $$ (eq-loss)
 #
-# **Predict.** A model that knows nothing gives each of the $V$ tokens the
-# same probability. What is its loss?
+# :::{admonition} Predict
+# :class: hint
+# A model that knows nothing gives each of the $V$ tokens the same probability.
+# What is its loss?
+# :::
 
 # %%
 import math
@@ -149,8 +164,9 @@ print(f"perplexity: {math.exp(uniform):.1f} before, "
 # that way, because we can check the result.
 #
 # The table now holds any real numbers, called {term}`logits`. The
-# {term}`softmax` makes a distribution of a row $z$ of them, and the loss of
-# one example follows:
+# {term}`softmax` makes a distribution $p$ of a row $z$ of them. Beside it
+# stands the gradient: how the loss $-\ln p_t$ of one example, in which token
+# $t$ came, changes when logit $j$ rises by a little.
 #
 # $$
 # p_j = \frac{e^{z_j}}{\sum_k e^{z_k}},
@@ -158,11 +174,9 @@ print(f"perplexity: {math.exp(uniform):.1f} before, "
 # \frac{\partial (-\ln p_t)}{\partial z_j} = p_j - [j = t].
 # $$ (eq-softmax)
 #
-# The second half is the gradient: how the loss changes when logit $j$ rises
-# by a little, if $t$ is the token that came; $[j = t]$ is 1 for that token
-# and 0 for all others. Read it aloud: *what you said
-# minus what was true*. PyTorch finds gradients by itself; here we check it
-# once by hand.
+# $[j = t]$ is 1 for that token and 0 for all others. Read it aloud: *what you
+# said minus what was true*. PyTorch finds gradients by itself; here we check
+# it once by hand.
 
 # %%
 z = torch.tensor([1.0, 2.0, 0.5], requires_grad=True)
@@ -177,23 +191,26 @@ print("by hand:", by_hand.tolist())
 assert torch.allclose(z.grad, by_hand)
 
 # %% [markdown]
-# Training is a loop of three moves. Take some pairs, compute the loss, and
-# move every number in the table a little against its gradient. How far is
-# the {term}`learning rate`. Too small and you wait; too large and you jump
-# over the valley.
+# Training is a loop of three moves. Take some pairs, a {term}`batch`; compute
+# the loss; move every number in the table a little against its gradient. How
+# far is the {term}`learning rate`. Too small and you wait; too large and you
+# overshoot.
 #
-# **Predict.** All logits start at zero. What will the first loss be? You
-# have already computed it.
+# :::{admonition} Predict
+# :class: hint
+# All logits start at zero. What will the first loss be? You have already
+# computed it.
+# :::
 
 # %%
 table = torch.zeros(V, V, requires_grad=True)
 steps, batch = 600, 4096
-rate = 30.0  # huge: a GPT needs one ten thousand times smaller
+rate = 30.0  # huge: a GPT's is thousands of times smaller
 generator = torch.Generator().manual_seed(0)
 losses = []
 for step in range(steps):
     i = torch.randint(cut - 1, (batch,), generator=generator)
-    value = torch.nn.functional.cross_entropy(
+    value = torch.nn.functional.cross_entropy(  # softmax inside
         table[train[i]], train[i + 1])
     value.backward()
     with torch.no_grad():
@@ -226,6 +243,8 @@ assert abs(losses[0] - uniform) < 1e-3
 assert loss(learned, held_out) < counted + 0.1
 
 # %% [markdown]
+# Nearly the table that counting gave, found without counting.
+#
 # ## What does it write?
 #
 # To sample, draw a token from the row of the last one, append it, repeat.
@@ -248,14 +267,16 @@ print("BEFORE", sample(torch.full((V, V), 1 / V), "life is about"))
 print("AFTER ", sample(learned, "life is about", seed=1))
 
 # %% [markdown]
-# The trained table knows which letters end a word, that `h` likes to follow
-# `t`, and that `q` wants a `u`. Where a real word appears it is luck: a word
-# does not fit into one character of memory.
-# Everything that follows in this book is about looking further back.
+# The trained table knows which letters end a word, and that `h` likes to
+# follow `t`. Where a real word appears it is luck: a word does not fit into
+# one character of memory. The next chapter is about looking further back.
 #
 # How far is there to go? The stories come from a program whose every random
 # choice has a known probability, so for once we know the answer: the loss
-# that no model, however large, can beat.
+# that no model, however large, can beat. It is in another unit. Dividing nats
+# by $\ln 2$ gives bits, and dividing by the bytes of the text rather than its
+# tokens gives {term}`bits per byte`: the one measure that does not change when
+# we change what a token is.
 
 # %%
 from course_lib.stories import entropy_bits_per_byte
@@ -265,10 +286,8 @@ print(f"this model: {bits:.2f} bits per byte")
 print(f"the floor:  {entropy_bits_per_byte():.2f} bits per byte")
 
 # %% [markdown]
-# Dividing nats by $\ln 2$ gives bits, and dividing by the bytes of the text
-# rather than its tokens gives {term}`bits per byte`: the one measure that
-# does not change when we change what a token is. We will need it as soon as
-# two models have different vocabularies.
+# The floor is so low because a story is a row of choices, of a name, a place, a
+# turn; once one is made, its letters follow.
 #
 # :::{admonition} Takeaway
 # :class: tip
@@ -280,8 +299,10 @@ print(f"the floor:  {entropy_bits_per_byte():.2f} bits per byte")
 #
 # ## Exercises
 #
-# **1. Look back two characters** (easy, 10 minutes). Count triples instead
-# of pairs. How much does the loss on held-out text fall?
+# ### 1. Look back two characters
+#
+# *Easy, 10 minutes.* Count triples instead of pairs. How much does the loss on
+# held-out text fall?
 #
 # Solution (click to open):
 
@@ -297,25 +318,34 @@ print(f"pairs {counted:.3f}, triples {third:.3f} nats per token")
 assert third < counted
 
 # %% [markdown]
-# **2. Why the 0.01?** (easy, 5 minutes). We added 0.01 to every count. What
-# happens to the loss without it, and why is that the right answer to a
-# wrong model?
+# ### 2. Why the 0.01?
+#
+# *Easy, 5 minutes.* We added 0.01 to every count. Count again, on the first few
+# stories only, with it and without. What happens to the loss, and why is that
+# the right answer to a wrong model?
 #
 # Solution (click to open):
 
 # %% tags=["hide-cell"]
-row = counts / counts.sum(1, keepdim=True).clamp(min=1)
-p = row[held_out[:-1], held_out[1:]]
-print(f"{(p == 0).sum()} pairs of the held-out text were never seen")
-# One impossible token that happens makes the mean infinite: a model
+few = train[:5000]
+pairs = torch.zeros(V, V)
+pairs.index_put_((few[:-1], few[1:]), torch.tensor(1.0),
+                 accumulate=True)
+new = (pairs[held_out[:-1], held_out[1:]] == 0).float().mean()
+print(f"{new:.1%} of the held-out pairs are new to it")
+for extra in (0.01, 0.0):
+    row = pairs + extra
+    row = row / row.sum(1, keepdim=True).clamp(min=1e-9)
+    print(f"adding {extra}: {loss(row, held_out):.3f} nats per token")
+# One pair that was ruled out and comes makes the mean infinite: a model
 # that says "never" and is wrong has earned an unbounded bill.
-never = torch.zeros(2).log()
-assert never.isinf().all()
+assert new > 0 and math.isinf(loss(row, held_out))
 
 # %% [markdown]
-# **3. Overshoot** (medium, 10 minutes). Find a learning rate at which the
-# loss no longer settles near the counted one within 200 steps. Which way
-# does it fail?
+# ### 3. Overshoot
+#
+# *Medium, 10 minutes.* Find a learning rate at which the loss no longer settles
+# near the counted one within 200 steps. Which way does it fail?
 #
 # Solution (click to open):
 

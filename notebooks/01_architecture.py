@@ -12,8 +12,10 @@
 # The {doc}`primer <00_primer>` predicted the next {term}`token` from the last
 # one, by looking it up in a table. A story needs a longer memory than that.
 # This chapter builds the function that replaces the table, GPT-2's
-# {cite}`radford2019`, one part at a time. Each part enters because without
-# it something goes wrong, and you will see it go wrong first.
+# {cite}`radford2019`, one part at a time. Most parts enter because without
+# them something goes wrong, and you will see it go wrong first. (GPT stands for
+# generative pre-trained transformer; a transformer is a model built around
+# attention, which enters below.)
 
 # %%
 import math
@@ -44,8 +46,9 @@ card("01_architecture",
 # one for each token of the {term}`vocabulary`, larger meaning more likely to
 # come next. A model's shape is five numbers: V, the {term}`context` T (the
 # longest row that it takes), and L layers of H heads and C channels, which this
-# chapter explains. Demonstrations use a small model even where the main run is
-# full.
+# chapter explains. The book has three such shapes, its *presets*: `smoke` for
+# tests, `laptop`, and `full`, the model of the title. Demonstrations use a small
+# one even where the main run is full.
 
 # %%
 full = load_preset("full").model
@@ -83,8 +86,9 @@ print(tuple(ids.shape), "->", tuple(logits.shape))
 #
 # ## How does a number become a vector?
 #
-# A token id is a name that happens to be a number. Suppose we forget that and
-# multiply it by a weight for each of two channels.
+# The model computes with a vector of C numbers for each position; its entries
+# are the *channels*. A token id is a name that happens to be a number. Suppose
+# we forget that and multiply it by a weight for each of two channels.
 
 # %%
 weight = torch.tensor([0.5, -1.0])
@@ -128,9 +132,10 @@ assert model.transformer.wte.weight.shape == (
 # to move between positions, and {term}`attention` {cite}`vaswani2017` is the
 # only part of the model that moves it.
 #
-# Each position makes three vectors: a *query* (what am I looking for?), a
-# *key* (what can I be found by?) and a *value* (what do I hand over?). The
-# match of query and key decides how much of each value it takes:
+# Each position multiplies its vector by three matrices, learned like everything
+# else, and gets a *query* (what am I looking for?), a *key* (what can I be found
+# by?) and a *value* (what do I hand over?). The match of a query with each key,
+# their dot product, decides how much of each value it takes:
 #
 # $$
 # \operatorname{attention}(Q, K, V) =
@@ -217,9 +222,9 @@ for d in (4, 64, 1024):
 #
 # Look at equation {eq}`eq-attention` again. The mask says which keys stand
 # behind a query. What says in which order they stand? Below, the first three of
-# four tokens change places. What happens to what the fourth hears? (`h[0]` is
-# the model's first layer. Its `ln_1` brings the numbers to size one, and has its
-# turn later.)
+# four tokens change places. What happens to what the fourth hears? (`wte` is the
+# table of tokens and `h[0]` the first layer; its `ln_1` brings the numbers to
+# size one, and has its turn later.)
 
 # %%
 block = model.transformer.h[0]
@@ -231,6 +236,8 @@ def last(tokens, where):
     return block.attn(block.ln_1(x))[0, -1]
 
 change = last(row, 0) - last(shuffled, 0)
+size = last(row, 0).abs().max()
+print(f"largest output                   {size:.0e}")
 print(f"largest change without positions {change.abs().max():.0e}")
 
 # %% [markdown]
@@ -278,7 +285,7 @@ except ValueError as error:
 values = torch.tensor([[1.0, 0], [0, 1]])
 half = torch.tensor([0.5, 0.5])
 print("one head: ", half @ values, half @ values.flip(0))
-left, right = torch.tensor([[1.0, 0], [0, 1]])
+left, right = torch.tensor([[1.0, 0], [0, 1]])  # weights of two heads
 for said in (values, values.flip(0)):
     print("two heads:", torch.cat([left @ said, right @ said]))
 
@@ -317,8 +324,10 @@ torch.testing.assert_close(many_heads(attention, x), attention(x))
 # %% [markdown]
 # The package does not loop over heads; it makes them a dimension of their own
 # and lets PyTorch do equation {eq}`eq-attention` in one call, which need not
-# even store the T by T weights {cite}`dao2022`. The `cache` in it serves
-# sampling, in chapter 5; reading it can wait.
+# even store the T by T weights {cite}`dao2022`. Two things in it can wait: the
+# `cache`, which serves sampling in chapter 5, and *dropout*, which sets random
+# numbers to zero while a model trains, and which the presets leave out
+# (chapter 6 says why).
 
 # %%
 from course_lib.model import Attention
@@ -356,11 +365,12 @@ print((F.relu(cases @ W1 + b1) @ W2).T)
 assert torch.equal(F.relu(cases @ W1 + b1) @ W2, wanted)
 
 # %% [markdown]
-# This is an *MLP*, short for multi-layer perceptron: a linear map to four times
-# the channels, a bend, a linear map back. It works on
-# each position alone. GPT-2's bend is the *GELU* {cite}`hendrycks2016`, a ReLU
-# with a round corner: $x$ times the probability that a normal variable is
-# below $x$. GPT-2 used an approximation by tanh, and its weights expect it.
+# This is an *MLP*, short for multi-layer perceptron: a linear map, a bend, a
+# linear map back. GPT-2's has four times as many hidden channels as it is given,
+# and works on each position alone. Its bend is the *GELU*
+# {cite}`hendrycks2016`, a ReLU with a round corner: $x$ times the probability
+# that a normal variable is below $x$. GPT-2 used an approximation by tanh, and
+# its weights expect it.
 
 # %% mystnb={"figure": {"caption": "The bend between the two linear maps. The GELU leaves a small slope on the left, so that a channel switched off can still learn its way back.", "name": "fig-gelu"}, "image": {"alt": "Two curves over x from -4 to 4. ReLU is zero left of zero and rises straight after it with a sharp corner. GELU follows it, dips slightly below zero left of the corner and has no corner."}}
 line = torch.linspace(-4, 4, 401)
@@ -374,14 +384,10 @@ plt.margins(x=0)
 # %%
 exact = F.gelu(line)
 print(f"tanh form against exact: {(bend - exact).abs().max():.1e}")
-mirror = bend - F.gelu(-line, approximate="tanh")
-off = (mirror - line).abs().max()
-print(f"gelu(x) - gelu(-x) against x: {off:.0e}")
 
 # %% [markdown]
-# The second line is one to verify with a pencil: the probabilities of being
-# below $x$ and below $-x$ add up to one. The first looks too small to matter;
-# at the end of the chapter you will see what it does to the logits.
+# That looks too small to matter; at the end of the chapter you will see what it
+# does to the logits.
 
 # %%
 from course_lib.model import MLP
@@ -419,8 +425,9 @@ for gain in (0.5, 0.9, 1.0, 1.1, 2.0):
 # Ten per cent is survivable and a factor of two is not, and no one can promise
 # that training keeps every matrix within ten per cent. {term}`Layer norm
 # <layer norm>` {cite}`ba2016` takes the choice away: before each attention and
-# each MLP, shift the C channels of a position to mean zero, scale them to variance one, and
-# let two learned vectors, $g$ and $b$, set scale and shift afterwards:
+# each MLP, shift the C channels of a position to mean zero, scale them to
+# variance one, and let two learned vectors, $g$ and $b$, set scale and shift
+# afterwards:
 #
 # $$
 # \operatorname{norm}(x) =
@@ -467,9 +474,9 @@ assert 10 < stack(1.0, norm) < 24
 # :::{admonition} Predict
 # :class: hint
 # A row of 32 different tokens goes through 16 *blocks*, each an attention and an
-# MLP. After each we compare
-# the vectors at different positions by the cosine of the angle between them: 0
-# for unrelated, 1 for the same direction. Where do the two ways end?
+# MLP. After each we compare the vectors at different positions by the cosine of
+# the angle between them: 0 for unrelated, 1 for the same direction. Where do the
+# two ways end?
 # :::
 
 # %%
@@ -508,15 +515,15 @@ torch.testing.assert_close(add(deep.transformer.h[0], x),
 
 # %% [markdown]
 # In {numref}`fig-residual` the blocks that replace have soon made every
-# position the same, and no head on top can recover which token stood where.
+# position nearly the same, and little is left to tell which token stood where.
 # Adding keeps each token's own vector in the sum all the way up. People call
 # that sum the *residual stream*: blocks read from it, through a norm, and
 # write to it. The {term}`gradient` takes the same road back.
 #
 # ## What is a block?
 #
-# All of the above, twice: norm, attention, add; norm, MLP, add. Two lines of
-# `forward` are worth remembering.
+# All of the above, in two halves: norm, attention, add; norm, MLP, add. The two
+# lines of `forward` are worth remembering.
 
 # %%
 from course_lib.model import Block
@@ -563,28 +570,34 @@ print(f"{full.vocab_size * full.n_embd:,} more parameters")
 # :::
 
 # %%
-def loss_at_birth(model):
+@torch.no_grad()
+def at_birth(model):
+    """Its loss, and the mean logit of the token that it just read."""
     tokens = torch.randint(small.model.vocab_size, (8, 33))
-    with torch.no_grad():
-        return model.loss(tokens[:, :-1], tokens[:, 1:]).item()
+    now, after = tokens[:, :-1], tokens[:, 1:]
+    own = model(now).gather(-1, now[..., None])
+    return model.loss(now, after).item(), own.mean().item()
 
+# %%
 default = GPT(small.model).eval()
 for module in default.modules():
     if hasattr(module, "reset_parameters"):
         module.reset_parameters()
+print("                    loss   logit of the same token again")
 print(f"ln V              {math.log(small.model.vocab_size):6.2f}")
-print(f"GPT-2's start     {loss_at_birth(model):6.2f}")
-print(f"PyTorch's default {loss_at_birth(default):6.2f}")
+for name, each in (("GPT-2's start", model), ("the default", default)):
+    born, own = at_birth(each)
+    print(f"{name:17} {born:6.2f} {own:6.1f}")
 
 # %% tags=["remove-cell"]
-born = loss_at_birth(model)
-assert abs(born - math.log(small.model.vocab_size)) < 0.5
-assert loss_at_birth(default) > 2 * loss_at_birth(model)
+assert abs(at_birth(model)[0] - math.log(small.model.vocab_size)) < 0.5
+assert born > 2 * at_birth(model)[0] and own > born / 2
 
 # %% [markdown]
-# A loss far above $\ln V$ means confidence without knowledge: the token's own
-# embedding, still in the residual stream, meets itself in the head and shouts.
-# The first part of training would go into unlearning that.
+# A loss far above $\ln V$ means confidence without knowledge. The token's own
+# embedding, still in the residual stream, meets itself in the head, and where
+# embeddings are long the model is sure that every token will be repeated. The
+# first part of training would go into unlearning that.
 #
 # One more detail. Each block writes to the stream twice, so 2L random terms
 # add up and the stream grows with depth. GPT-2 shrinks the maps that write,
@@ -621,7 +634,8 @@ with torch.no_grad():
 # ## What does the whole model look like?
 #
 # You have now seen every part. This is the class that holds them, and there is
-# nothing more to the model than this.
+# nothing more to the model than this. Skip what `hidden` does for a cache:
+# without one it adds two tables, runs the blocks in a row and ends in a norm.
 
 # %%
 show_source(GPT)
@@ -645,8 +659,8 @@ figure = draw_model(big, torch.zeros(2, 16, dtype=torch.long))
 # the classic one: the loss falls wonderfully, because the model copies the
 # answer. So test it from outside. How much does the prediction at position $t$
 # change when the input at position $s$ is nudged? That is a gradient, and it
-# must be exactly zero for every $s$ after $t$. From here on we use the trained
-# model.
+# must be exactly zero for every $s$ after $t$. From here on we use a trained
+# model: made by the methods of chapter 4, once, and kept.
 
 # %%
 run = stages.trained(small)
@@ -672,11 +686,11 @@ def influence(model, ids):
             for one in top]
     return torch.stack(rows).norm(dim=-1)
 
-# %% mystnb={"figure": {"caption": "How strongly each input (column) moves the prediction at each position (row), on a logarithmic scale. Blank cells are exact zeros.", "name": "fig-causal"}, "image": {"alt": "A square heat map with the tokens of a sentence on both axes: rows are predictions, columns are inputs. Only the triangle on and below the diagonal is coloured; everything above the diagonal is blank."}}
+# %% mystnb={"figure": {"caption": "How strongly each input (column) moves the prediction at each position (row), on a logarithmic scale. Blank cells are exact zeros; a dot in a token is a space.", "name": "fig-causal"}, "image": {"alt": "A square heat map with the tokens of a sentence on both axes: rows are predictions, columns are inputs. Only the triangle on and below the diagonal is coloured; everything above the diagonal is blank."}}
 reach = influence(trained, ids)
 shown = reach.masked_fill(reach == 0, torch.nan).log10()
 fig, ax = plt.subplots(figsize=(6, 5))
-image = ax.imshow(shown, cmap="viridis")
+image = ax.imshow(shown, cmap="viridis_r")
 ax.set_xticks(range(len(labels)), labels, rotation=90, fontsize=7)
 ax.set_yticks(range(len(labels)), labels, fontsize=7)
 ax.set(xlabel="input s", ylabel="prediction after t")
@@ -693,7 +707,8 @@ print(f"{T * (T - 1) // 2} entries look ahead; "
 assert not above.any() and (reach.tril() > 0).sum() == T * (T + 1) // 2
 
 # %% [markdown]
-# {numref}`fig-causal` is blank above the diagonal, and the count confirms it.
+# {numref}`fig-causal` is blank above the diagonal, and the count confirms it. (In
+# a dark row nothing moves the prediction much: the model is sure of it.)
 # There is a stricter test still: change the last token and see that no earlier
 # logit changes, not even in its last bit.
 
@@ -750,35 +765,39 @@ torch.testing.assert_close(sums, torch.ones_like(sums))
 assert not weights.triu(1).any()
 
 # %% [markdown]
-# One sentence proves little, so count. Over 32 windows of validation text: how
-# much of each head's weight goes to the token itself, to the one before, and
-# to the first of the window? A head with no preference would give each the
-# share in the last line.
+# One sentence proves little, so count. Over 32 windows of validation text, which
+# training never saw: how much of each head's weight goes to the token itself, to
+# the one before, to the first of the window, and to whichever token gets most? A
+# head with no preference would give each the share in the last line.
 
 # %%
 length = small.model.context_length
 text = run.val_tokens.ids[:32 * length].astype("int64")
 text = torch.from_numpy(text).view(32, length)
-maps = attention_weights(trained, text).mean(2)[:, :, 1:]
+every = attention_weights(trained, text)[:, :, :, 1:]
+maps = every.mean(2)
 itself = maps.diagonal(1, -2, -1).mean(-1)          # (L, H)
 previous = maps.diagonal(0, -2, -1).mean(-1)
 first = maps[..., 0].mean(-1)
+most = every.amax(-1).mean((2, 3))
 
 # %%
-print("layer head   itself  previous  first")
+print("layer head   itself  previous  first     most")
 for layer, head in torch.cartesian_prod(*map(torch.arange,
                                              first.shape)).tolist():
-    shares = (part[layer, head] for part in (itself, previous, first))
-    print(f"{layer:5} {head:4}", *(f"{s:8.2f}" for s in shares))
+    print(f"{layer:5} {head:4}", *(
+        f"{part[layer, head]:8.2f}"
+        for part in (itself, previous, first, most)))
 even = (1 / torch.arange(2, length + 1)).mean()
-print(f"no preference {even:5.2f} {even:8.2f} {even:8.2f}")
+print("no preference", f"{even:5.2f}", *[f"{even:8.2f}"] * 3)
 
 # %% [markdown]
-# Where a share stands far above the last line, training has made a
-# specialist. A head that looks at the token before gives the next layer pairs
-# of tokens to work with, where the primer knew one. And a head that has nothing
-# to look for must still spend its weight, since a row adds up to one; the last
-# column says whether ours spend it on the first token.
+# Every head leans towards its neighbours. One that looks at the token before
+# gives the next layer pairs of tokens to work with, where the primer knew one.
+# But place explains little: past the first layer a head gives one token far more
+# than any place gets, and picks it by what it is. The stripes of
+# {numref}`fig-attention` are tokens that many rows look at, wherever those rows
+# stand.
 #
 # ## Where do the parameters sit?
 #
@@ -888,9 +907,9 @@ assert 6 * N < exact
 # counts as you change its shape. Channels are heads times channels a head, so
 # another head here is a wider model, not a finer cut. Memory is for numbers of
 # four bytes: a parameter in training takes 16, four each for the weight, its
-# gradient and two running averages of the gradient (chapter 4 says why). What
-# each layer computes and has to keep for the backward pass comes on top. A
-# saved model, a {term}`checkpoint`, leaves out the gradients.
+# gradient and the two running averages that the optimizer, {term}`AdamW`, keeps
+# (chapter 4 says why). What each layer computes and has to keep for the backward
+# pass comes on top. A saved model, a {term}`checkpoint`, leaves out the gradients.
 #
 # :::{admonition} Predict
 # :class: hint
@@ -915,9 +934,10 @@ from dataclasses import replace
 def shares(**change):
     flop = flops_by_part(replace(full, **change))
     total = sum(flop.values())
-    attention = flop["attention projections"] + flop["attention scores"]
+    scores = flop["attention scores"] / total
+    attention = flop["attention projections"] / total + scores
     return (f"head {flop['head'] / total:.0%}, "
-            f"attention {attention / total:.0%}")
+            f"attention {attention:.0%}, its scores {scores:.0%}")
 
 # %%
 print("full preset      ", shares())
@@ -1008,7 +1028,7 @@ for one, other in zip(*grads, strict=True):
 # and its gradients, with the fastest and the slowest round, and how far memory
 # rose. *Fused* is PyTorch's own operator (version 2.13 and later), which
 # computes the gradients on the way forward, while a chunk's logits are at hand,
-# and so need not make them twice. `model.loss` takes it on a CPU where it
+# and so makes them only once. `model.loss` takes it on a CPU where it
 # exists, and the chunks elsewhere; up to 1,024 tokens it makes all logits at
 # once.
 
@@ -1035,15 +1055,16 @@ assert recorded["rows"][2]["fastest"] < recorded["rows"][0]["slowest"]
 # %% [markdown]
 # All at once takes three times the logits: they themselves, the logarithms of
 # their probabilities and a gradient of the same size are alive at the worst
-# moment. And the chunks, which make every logit twice, were no slower: memory
-# that is touched for the first time costs time too.
+# moment. And the chunks, which make every logit twice, were no slower, probably
+# because memory that is touched for the first time costs time too.
 #
 # ## Is it GPT-2?
 #
 # It claims to be, to the last digit, and there is a referee: the
 # implementation in Hugging Face's `transformers`. Give both the same random
-# weights and the same tokens. No download is needed; to make a mistake show,
-# every parameter is three times its usual size.
+# weights and the same tokens. No download is needed. To make a mistake show,
+# every parameter is three times its usual size, and biases and norms, which start
+# as zeros and ones, are made random too: among equals a swap would not show.
 
 # %%
 from transformers import GPT2Config, GPT2LMHeadModel
@@ -1055,6 +1076,8 @@ referee = GPT2LMHeadModel(GPT2Config(
 with torch.no_grad():
     for weight in referee.parameters():
         weight.mul_(3)
+        if weight.ndim == 1:        # of biases and norms
+            weight.add_(torch.randn_like(weight) / 4)
 ours = from_hf(referee).eval()
 
 # %%
@@ -1083,10 +1106,10 @@ print(f"largest difference with the wrong GELU {off:.0e}")
 assert off > 1e-5
 
 # %% [markdown]
-# Both models still compute in 64 bits, so this is no rounding. The check can tell; so `from_hf` can be
-# trusted with any published GPT-2. The names are the same already, and all
-# that is left to do is transpose four matrices a layer, which OpenAI stored
-# the other way round.
+# Both models still compute in 64 bits, so this is no rounding. The check can
+# tell, and `from_hf`, which filled our model, can be trusted with a published
+# GPT-2. The names are the same already, and all that is left to do is transpose
+# four matrices a layer, which OpenAI stored the other way round.
 
 # %%
 show_source(from_hf)
