@@ -23,7 +23,7 @@ from course_lib.show import card, show_source
 
 preset = load_preset()  # $COURSE_SCALE: smoke, laptop or full
 plots.use_style()
-card("04_training", needs="chapters 0 and 1",
+card("04_training", needs="chapters 0, 1 and 3",
      gives="a trained GPT, and a bill that you can check",
      full_run=True, trains=True)
 
@@ -31,9 +31,9 @@ card("04_training", needs="chapters 0 and 1",
 # ## What does one step look like?
 #
 # First the data. [Chapter 3](03_tokenizer.ipynb) packed all text into one
-# file; a batch is a handful of windows cut from it, and the *targets* are
-# the same windows one token later. So every position is an exercise with
-# its answer printed beside it.
+# file; a batch is a handful of windows cut from it anywhere, in mid-word too,
+# and the *targets* are the same windows one token later. So every position is
+# an exercise with its answer printed beside it.
 
 # %%
 train_tokens, val_tokens = stages.tokens(preset)
@@ -49,10 +49,6 @@ for place in range(4):
     after = tokenizer.decode([targets[0, place].item()])
     print(f"{before!r} -> {after!r}")
 
-# %% [markdown]
-# **Predict.** The model has random weights and $V$ tokens to choose from.
-# What is its loss on this batch?
-
 # %%
 import math
 
@@ -64,29 +60,58 @@ print(f"loss {loss.item():.3f} nats; ln V = "
       f"{math.log(preset.model.vocab_size):.3f}")
 
 # %% [markdown]
-# Almost exactly $\ln V$, as for the ignorant model of the primer. GPT-2's
-# small initial weights make all logits nearly equal. If the first loss of a
-# run is far from $\ln V$, stop: something is wrong before anything was
-# learned.
+# Almost $\ln V$, as {doc}`chapter 1 <01_architecture>` found for a newborn
+# model. If the first loss of a run is far from it, stop: something is wrong
+# before anything was learned.
 #
-# Backwards now. One call fills `.grad` of every weight with the direction
-# in which the loss grows, and the optimizer steps the other way.
+# Backwards now. One call fills `.grad` of every weight with the slope of the
+# loss, and the optimizer takes a step downhill.
+#
+# :::{admonition} Predict
+# :class: hint
+# How much lower will the loss on these rows be after one step: a thousandth of
+# a nat, a tenth, or more? And how far will one weight have moved?
+# :::
 
 # %%
 loss.backward()
 weight = model.transformer.h[0].mlp.c_fc.weight
-before = weight.detach().clone()
+before, slope = weight.detach().clone(), weight.grad[0, 0].item()
 optimizer.step()
 optimizer.zero_grad(set_to_none=True)
 again = model.loss(ids[:8], targets[:8])
-print(f"one weight moved by {(weight - before)[0, 0]:+.5f}")
 print(f"loss on the same rows: {loss:.3f} -> {again:.3f}")
+print(f"one weight: gradient {slope:+.5f}, moved by "
+      f"{(weight - before)[0, 0]:+.5f}")
+print(f"the learning rate: {preset.learning_rate}")
 
 # %% tags=["remove-cell"]
 assert abs(loss.item() - math.log(preset.model.vocab_size)) < 0.3
 assert again < loss
+moved = (weight - before)[0, 0].item()
+assert moved * slope < 0
+assert abs(abs(moved) / preset.learning_rate - 1) < 0.02
 
 # %% [markdown]
+# The weight went against its gradient, but by the learning rate, however small
+# the gradient was. That is the optimizer's doing, {term}`AdamW`
+# {cite}`loshchilov2019`. For each weight it keeps two running averages, of the
+# gradient and of its square, and steps along the first divided by the root of
+# the second, which is the gradient's usual size. So a weight that rarely hears
+# anything still learns when it does. After a single batch both averages know
+# one gradient, and of the quotient only the sign is left. `betas` say how much
+# of each average survives a step. The W stands for {term}`weight decay`: every
+# matrix shrinks a little at each step, and what is not renewed by the data
+# fades. Vectors (norms and biases) are left out.
+
+# %%
+from course_lib.train import make_optimizer
+
+show_source(make_optimizer)
+
+# %% [markdown]
+# ## What makes a step safe?
+#
 # That is all of training. The rest of the chapter is about doing it hundreds
 # or thousands of times without accidents. Here is the step of the package, and
 # what is new in it we take in turn. (`loss_of` is `model.loss`, unless several
@@ -98,10 +123,11 @@ from course_lib.train import train_step
 show_source(train_step)
 
 # %% [markdown]
-# **Accumulation.** The loop over parts is for machines with little memory.
-# A batch that does not fit is done in turns, and the gradients of the turns
-# add up to those of the whole. That is a claim, so here is its test, in
-# double precision, where rounding cannot hide a mistake.
+# **{term}`Accumulation`.** The loop over parts is for machines with little
+# memory. A batch that does not fit is done in turns, each weighted by its share
+# of the rows, and the gradients of the turns add up to those of the whole. That
+# is a claim, so here is its test, in double precision, where rounding cannot
+# hide a mistake.
 
 # %%
 import copy
@@ -133,8 +159,8 @@ assert worst < 1e-12
 # %%
 for name in ("float32", "bfloat16", "float16"):
     kind = torch.finfo(getattr(torch, name))
-    print(f"{name:8}  largest {kind.max:.0e}, "
-          f"smallest {kind.smallest_normal:.0e}, "
+    least = kind.smallest_normal * kind.eps  # with one digit left
+    print(f"{name:8}  largest {kind.max:.0e}, smallest {least:.0e}, "
           f"after 1 comes 1 + {kind.eps:.0e}")
 small = torch.tensor(1e-8)
 print("in float16:            ", small.half().item())
@@ -151,26 +177,31 @@ assert sizes.half().min() == 0
 
 # %% [markdown]
 # bfloat16 keeps the range of float32 and gives up digits; GPUs have units for
-# it since the A100, and `precision` switches it on there. The V100 and the T4
-# have float16 only, where small gradients become zero. The `scaler` multiplies
+# it since the A100, and `precision` switches it on there. Only the products
+# are done in it: the weights and AdamW's averages stay in float32, which makes
+# it {term}`mixed precision`. The V100 and the T4 have float16 only, where
+# small gradients become zero. They are few here, but there are models that do
+# not train without them {cite}`micikevicius2018`. So the `scaler` multiplies
 # the loss by a large number before the backward pass, and divides the
-# gradients by it before the update {cite}`micikevicius2018`. If that was too
-# much, and some gradient came out as infinity, the step is skipped and the
-# number halved. A gradient that is no number for any other reason is turned
-# away as well, without a word from the processor, and at the next line of the
-# log the run stops and names its last good checkpoint.
+# gradients by it before the update. If that was too much, and some gradient
+# came out as infinity, the step is skipped and the number halved. Without a
+# scaler a gradient that is no number changes no weight either (`found_inf`),
+# and at the next line of the log the run stops and names its last good
+# checkpoint.
 #
-# **Clipping.** Now and then a batch is strange and its gradient is much
-# longer than usual. {term}`Gradient clipping` shortens it to a fixed
-# length and keeps its direction, so one odd page cannot throw the model out
-# of the valley. How often it acts is in the log, and we will look.
+# **Clipping.** Now and then a batch is strange and its gradient, as one vector
+# over all weights, much longer than usual. {term}`Gradient clipping` shortens
+# it to a fixed length and keeps its direction, so that one odd page does no
+# lasting harm. What harm that would be, and how often clipping acts, we will
+# measure.
 #
-# **The learning rate** is not constant. It climbs for the first steps, while
-# the optimizer's averages rest on a handful of batches, stays at its peak, and
-# falls in a straight line over the last fifth of the run, because large steps
-# find the valley and small ones its floor. Older recipes fall along a cosine
-# from the first step to the last. Either way the fall must end where the run
-# ends {cite}`hoffmann2022`.
+# **The learning rate** is not constant. It climbs for the first steps, the
+# {term}`warm-up`, while AdamW's averages rest on a handful of batches; it stays
+# at its peak; and it falls in a straight line over the last fifth of the run,
+# because large steps find the valley and small ones its floor. The package
+# calls this `wsd`, for warm-up, stable, decay. Older recipes fall along a
+# cosine from the first step to the last. Either way the fall must end where
+# the run ends {cite}`hoffmann2022`.
 
 # %%
 from course_lib.train import learning_rate
@@ -191,27 +222,17 @@ plt.ylabel("learning rate")
 plt.legend();
 
 # %% [markdown]
-# **The optimizer** is AdamW {cite}`loshchilov2019`. It divides each weight's
-# gradient by a running estimate of that gradient's usual size, so a weight
-# that rarely hears anything still learns when it does. The W stands for
-# {term}`weight decay`: every matrix shrinks a little at each step, and what
-# is not renewed by the data fades. Vectors (norms and biases) are left out.
-
-# %%
-from course_lib.train import make_optimizer
-
-show_source(make_optimizer)
-
-# %% [markdown]
 # ## Does it learn?
 #
-# Now the whole run: as many steps as the preset says, with the model
-# evaluated on held-out text along the way. If the trained model is already
-# on your disk, the next cell only loads it.
+# Now the whole run, with the model evaluated on held-out text along the way. If
+# the trained model is already on your disk, the next cell only loads it.
 #
-# **Predict.** The stories were written by a program whose exact entropy we
-# know. How near can this model come in this many steps: twice the floor?
-# Ten times?
+# :::{admonition} Predict
+# :class: hint
+# The stories were written by a program whose exact entropy we know. How near
+# can this model come to that floor in bits per byte: twice the floor? Ten
+# times?
+# :::
 
 # %%
 run = stages.trained(preset)
@@ -234,13 +255,69 @@ final = log[-1]
 print(f"validation loss   {final['val_loss']:.3f} nats per token")
 print(f"perplexity        {math.exp(final['val_loss']):.2f}")
 print(f"bits per byte     {final['val_bits_per_byte']:.3f}")
-print(f"the floor         {entropy_bits_per_byte():.3f}")
+if run.record["corpus"]["name"].startswith("stories"):
+    above = final["val_bits_per_byte"] / entropy_bits_per_byte()
+    print(f"the floor         {entropy_bits_per_byte():.3f}; "
+          f"the model is at {above:.1f} times that")
 
 # %% [markdown]
-# [Chapter 2](02_scaling_laws.ipynb) made a bet on this number before any of
-# these steps was taken, from runs of smaller models with the same tokenizer
-# and text. At smoke scale the ladder is too short to mean anything; at the
-# others, did it win?
+# What was learned when? For milestones, count: how low can a model get that
+# knows only how common each token is? One that sees the token before, or two?
+
+# %%
+import numpy as np
+
+piece = np.array(train_tokens.ids[:2_000_000], np.int64)
+groups, known = 0, 0.0
+for n, name in enumerate(("single tokens", "pairs", "triples")):
+    groups = groups * preset.model.vocab_size + piece[n:n - 3]
+    share = np.unique(groups, return_counts=True)[1] / len(groups)
+    level = -(share * np.log(share)).sum() - known
+    known += level
+    first = next((r["step"] for r in log if r.get("loss", 99) < level),
+                 "never")
+    print(f"{name:14} {level:.2f} nats, first passed at step {first}")
+
+# %% tags=["remove-cell"]
+if preset.name == "laptop":
+    assert level < 1.2 and log[-1]["val_loss"] < level
+    curve = {r["step"] / preset.steps: r["val_loss"] for r in log
+             if "val_loss" in r}
+    half, late, end = (min(curve.items(), key=lambda p: abs(p[0] - at))[1]
+                       for at in (0.5, 0.8, 1))
+    assert late - end > half - late > 0
+
+# %% [markdown]
+# So the cliff of {numref}`fig-loss-curve` is common tokens and pairs, its bend
+# ends near the triples, and the long slope is everything else, such as
+# remembering in the last sentence who lost what in the second. A short run may
+# end before that. At laptop scale the curve turns down once more in the last
+# fifth: the rate falls, and small steps find what large ones went past.
+# Training and held-out loss fall together. If the first went on and the second
+# turned up, the model would be learning its text by heart; on the built-in
+# stories it cannot, since it sees no window twice.
+#
+# The gradient's length tells you about the run's health. Look for spikes, and
+# for a level that keeps climbing: either can end in a loss that is no number.
+# Clipping at 1 cuts the spikes off. Where the usual length is itself near 1,
+# it acts often and gently, and that is no illness.
+
+# %% mystnb={"figure": {"caption": "Length of the gradient before clipping. Steps above the dashed line were shortened.", "name": "fig-grad-norm"}, "image": {"alt": "The gradient norm over the run, on a logarithmic axis, with a dashed line where clipping begins."}}
+plt.plot(*plots.curve(log, "grad_norm"), linewidth=0.8)
+plt.axhline(preset.clip, color="black", linestyle="--")
+plt.yscale("log")
+plt.xlabel("tokens seen")
+plt.ylabel("gradient norm");
+
+# %%
+steps = [record for record in log if "grad_norm" in record]
+clipped = sum(r["grad_norm"] > preset.clip for r in steps)
+print(f"{clipped} of {len(steps)} steps were clipped")
+
+# %% [markdown]
+# [Chapter 2](02_scaling_laws.ipynb) made a bet on the final loss, before any of
+# these steps was taken, from smaller models on the same text. At smoke scale
+# the ladder is too short to mean anything; at the others, did it win?
 
 # %%
 from course_lib import ladder
@@ -255,10 +332,10 @@ print(f"measured:  {outcome['val_loss']:.2f},",
 # %% [markdown]
 # A prediction made after the fact is only a story. This one could lose, and at
 # laptop scale it does: the run ends higher than the law allowed for. Where was
-# the mistake? There are two suspects. Chapter 2 found that at its largest
-# budget half the learning rate was better, so our run's may be too high. Or
-# the law is wrong out here. The first can be tried, and was: the whole run
-# again at half the rate, with two seeds, recorded.
+# the mistake? There are two suspects. At chapter 2's largest budget half the
+# learning rate was better, so our run's may be too high. Or the law is wrong
+# out here. The first can be tried: the whole run again at half the rate, with
+# two seeds, recorded.
 
 # %%
 from course_lib.show import load_result
@@ -280,20 +357,11 @@ if preset.name == "laptop":
     assert 0 < gain < miss / 4
 
 # %% [markdown]
-# That is a gain, and far less than what is missing. So it is the law. Its
-# fitted $E$ was zero, while the stories have an entropy and a context that
-# ends in the middle of a story hides some of what a reader would know. The
-# small runs were too far above that floor to see it; this one has come close.
-# A law knows the stretch that it was fitted to.
-#
-# Read {numref}`fig-loss-curve` as three stretches. The cliff is the model
-# learning which tokens are common. The bend is it learning pairs, words and
-# the order of words: what a bigram table could do and a little more. The long
-# slope is everything else, such as remembering in the last sentence who lost
-# what in the second. A short run may end before the third. Training and
-# held-out loss fall together. If the first went on and the second turned up,
-# the model would be learning its text by heart; on the built-in stories it
-# cannot, since it sees no window twice.
+# That is a gain, and far less than what is missing. So it is the law, and
+# chapter 2 has shown its weak place: a floor $E$ fitted as zero, where the
+# stories have an entropy, and a window that begins in the middle of one hides
+# some of what a reader would know. The small runs were too far above the true
+# floor to see it. A law knows the stretch that it was fitted to.
 #
 # Stories of a grammar are easy on purpose. What does the same trainer do with
 # real prose? Here is a recorded run on public-domain books. Its tokenizer is
@@ -302,9 +370,10 @@ if preset.name == "laptop":
 #
 # :::{admonition} Predict
 # :class: hint
-# The dashed lines below are programs that have no neural network in them: `xz`,
-# and the best table of five-token sequences. Will a small GPT beat them, and by
-# how much?
+# Two lines below belong to programs without a neural network: the compressor
+# `xz`, which has read the training text first, and a table of five-token
+# sequences with {term}`Kneser-Ney smoothing`. Will a small GPT beat them, and
+# by how much?
 # :::
 
 # %%
@@ -318,7 +387,7 @@ print(f"{books['parameters']:,} parameters, {shape['n_layer']} layers, "
 bits = books["validation"]["bits_per_byte"]
 print(f"held-out book: {bits:.3f} bits per byte")
 
-# %% mystnb={"figure": {"caption": "Held-out bits per byte on real books (recorded) and on the stories (this run). Dashed and dotted: what two programs without a network need for the books.", "name": "fig-books-curve"}, "image": {"alt": "Two falling curves of bits per byte against tokens on a logarithmic axis. The one for books levels out between one and two bits, just under a dashed line; the one for stories falls far below it."}}
+# %% mystnb={"figure": {"caption": "Held-out bits per byte on real books (recorded) and on the stories (this run). Dashed and dotted: what two programs without a network need for the books.", "name": "fig-books-curve"}, "image": {"alt": "Two falling curves of bits per byte against tokens on a logarithmic axis. The one for books falls ever more slowly and ends just under a dashed line; the one for stories falls far below it."}}
 curves = {"books": (books["validation_log"], "o-"),
           "stories": (log, "s-")}
 for name, (records, style) in curves.items():
@@ -345,45 +414,23 @@ assert bits < best < others["xz -9, after the training text"]
 
 # %% [markdown]
 # It beats them, the table only just. Nobody knows the exact entropy of prose,
-# and books are not used up by a few million tokens: the curve was still
-# falling when the run ended. What more compute would buy is the business of
-# {doc}`chapter 2 <02_scaling_laws>`.
-#
-# The gradient's length tells you about the run's health. Look for spikes, and
-# for a level that keeps climbing: either can end in a loss that is no number.
-# Clipping at 1 cuts the spikes off. Where the usual length is itself near 1,
-# it acts often and gently, and that is no illness.
-
-# %% mystnb={"figure": {"caption": "Length of the gradient before clipping. Steps above the dashed line were shortened.", "name": "fig-grad-norm"}, "image": {"alt": "The gradient norm over the run, on a logarithmic axis, with a dashed line where clipping begins."}}
-plt.plot(*plots.curve(log, "grad_norm"), linewidth=0.8)
-plt.axhline(preset.clip, color="black", linestyle="--")
-plt.yscale("log")
-plt.xlabel("tokens seen")
-plt.ylabel("gradient norm");
-
-# %%
-steps = [record for record in log if "grad_norm" in record]
-clipped = sum(r["grad_norm"] > preset.clip for r in steps)
-print(f"{clipped} of {len(steps)} steps were clipped")
+# but this is not it: in its fifth pass over the same books the curve was still
+# falling a little.
 
 # %% [markdown]
 # ## What is each trick for?
 #
-# Every recipe has these tricks, and few say what each is worth. To find out,
-# leave one out, keep all else, and train again. Here are such runs, recorded:
-# the laptop model on a million tokens of its own stories, by a textbook recipe
-# (a cosine, and large batches), with two seeds. A seed draws the first weights
-# and the order of the text, so that with one seed every line reads the same
-# text in the same order. How far apart the two seeds of a line end tells how
-# much of a difference is luck.
+# To find out, leave one out, keep all else, and train again. Here are such
+# runs, recorded: the laptop model on a million tokens of its own stories, by a
+# textbook recipe (a cosine, and large batches), with two seeds. A seed draws
+# the first weights and the order of the text. How far apart the two of a line
+# end tells how much of a difference is luck.
 #
-# - *No {term}`warm-up`*: the first step has the full rate, while AdamW's
-#   averages rest on a single batch.
+# - *No warm-up*: the first step has the full rate.
 # - *No clipping*: a gradient ten times as long as usual goes as it is into the
-#   averages, and stays there for some twenty steps.
-# - *Constant rate*: warm-up, and no fall after it. *Late fall* is the package's
-#   schedule `wsd` (warm-up, stable, decay), the straight line of
-#   {numref}`fig-schedule`.
+#   averages, and fades from the second over some twenty steps.
+# - *Constant rate*: warm-up, and no fall after it. *Late fall* is `wsd`, the
+#   straight line of {numref}`fig-schedule`.
 #
 # What packing is worth, the trick that cost 2023 the most, has a ladder of its
 # own in {doc}`chapter 6 <06_cheaper>`.
@@ -401,7 +448,7 @@ for one in recorded["runs"]:
 base = lines["baseline"]
 print(f"{base[0]['steps']} steps of {base[0]['batch_tokens']:,} tokens")
 
-# %% mystnb={"figure": {"caption": "Training loss with one trick left out. Thick: the mean of two seeds; thin: each of them. Recorded.", "name": "fig-ablations"}, "image": {"alt": "Loss over a million tokens. Without warm-up or clipping the curve lies on a shelf for a while and stays far above the baseline; with a constant rate or a late fall it ends below the baseline."}}
+# %% mystnb={"figure": {"caption": "Training loss with one trick left out. Thick: the mean of two seeds; thin: each of them. Recorded.", "name": "fig-ablations"}, "image": {"alt": "Loss over a million tokens. Without warm-up or clipping the curve slows down early and stays far above the baseline; with a constant rate or a late fall it ends below the baseline."}}
 styles = ["-", "--", ":", "-.", (0, (1, 1)), (0, (6, 2))]
 shown = [name for name in lines if not name.startswith("3x")]
 for name, color, style in zip(shown, plots.PALETTE, styles):
@@ -424,6 +471,8 @@ for name, both in lines.items():
     means[name] = sum(ends) / len(ends)
     print(f"{name:21}", "".join(f"{end:6.3f}  " for end in ends)
           + f"{means[name]:6.3f}")
+print("steps of the baseline that were clipped:",
+      " and ".join(str(one["clipped"]) for one in base))
 
 # %% tags=["remove-cell"]
 def ends_of(name):
@@ -454,10 +503,9 @@ for late, flat in zip(ends_of("late fall"), ends_of("constant rate")):
 
 # %% [markdown]
 # **Warm-up and clipping** are missed badly, and about equally. Without either,
-# the loss lies on a shelf while the baseline has long left it, and never makes
-# up for it. How far behind a run ends is luck: the two seeds
-# end more than a nat apart. And clipping does this by acting on fewer than one
-# step in seven of the baseline.
+# the loss slows down early, while the baseline's falls on, and never makes up
+# for it. How far behind a run ends is luck: the two seeds end more than a nat
+# apart. And clipping does this by acting on a few steps, as the last line says.
 #
 # **The cosine** is not missed at all. With a constant rate both seeds end far
 # *below* the baseline, by many times what the seeds differ. Look at the end of
@@ -468,14 +516,14 @@ for late, flat in zip(ends_of("late fall"), ends_of("constant rate")):
 # **The late fall** keeps that gain: with either seed it ends within a twentieth
 # of a nat of the constant rate. So what costs here is not the fall but where
 # it begins, and that is why our presets fall late. Nor do these runs say that a
-# long run is better off without a fall; they are short, and stop before their
-# model has learned what it can.
+# long run is better off without a fall: they stop before large steps have found
+# what they can. What a fall is worth after that, the end of
+# {numref}`fig-loss-curve` shows.
 #
 # Clipping you can leave out yourself, with the smoke model on its own stories:
 # 60 steps with it and 60 without, from the same weights on the same batches.
-# The dashed line is the entropy of single tokens: the best that a model can do
-# on this text if it knows how common each token is and ignores what came
-# before.
+# We also ask AdamW which size it takes to be usual, the root of its second
+# average. (Where there is no smoke text yet, it is made first.)
 
 # %%
 smoke = load_preset("smoke")
@@ -490,13 +538,15 @@ def attempt(preset):
         rate = learning_rate(step, preset)
         loss, norm = train_step(model, optimizer, batch, rate,
                                 preset.clip)
-        yield loss.item(), norm.item()
+        squares = sum(memory["exp_avg_sq"].sum()
+                      for memory in optimizer.state.values())
+        yield loss.item(), norm.item(), squares.sqrt().item()
 
 
 kept = torch.tensor(list(attempt(short)))
 freed = torch.tensor(list(attempt(replace(short, clip=1e9))))
 
-# %% mystnb={"figure": {"caption": "Sixty steps of the smoke model, run here. Dashed: the entropy of single tokens.", "name": "fig-no-clipping"}, "image": {"alt": "Two loss curves fall to a dashed line and stay there for a while. The one with clipping leaves it first and ends lower."}}
+# %% mystnb={"figure": {"caption": "Sixty steps of the smoke model, run here. Dotted: the entropy of single tokens.", "name": "fig-no-clipping"}, "image": {"alt": "Two loss curves fall to a dotted line and stay there for a while. The one with clipping leaves it first and ends lower."}}
 counts = torch.bincount(torch.tensor(smoke_tokens.ids[:].astype(int)))
 alone = torch.special.entr(counts / counts.sum()).sum().item()
 plt.plot(kept[:, 0], label="with clipping")
@@ -507,30 +557,35 @@ plt.ylabel("loss (nats per token)")
 plt.legend();
 
 # %%
+spike = int(freed[:, 1].argmax())
 for name, two in ("with clipping", kept), ("without", freed):
     below = int((two[:, 0] < alone - 0.2).nonzero()[0])
-    print(f"{name:14} longest gradient {two[:, 1].max():5.1f}, "
+    print(f"{name:14} gradient {two[spike, 1]:5.1f} at step {spike}, "
           f"off the line at step {below}, "
           f"last ten steps {two[-10:, 0].mean():.2f}")
+    print(f"{'':14} usual size before and after it and 20 steps on:",
+          "  ".join(f"{two[spike + wait, 2]:.2f}" for wait in (-1, 0, 20)))
 
 # %% tags=["remove-cell"]
 first = int((kept[:, 1] > 3).nonzero()[0])
 assert (kept[:first, 0] - freed[:first, 0]).abs().max() < 0.05
 assert freed[:, 1].max() > 10 * freed[:, 1].median()
 assert freed[-10:, 0].mean() > kept[-10:, 0].mean() + 0.1
+assert freed[spike, 2] > 3 * kept[spike, 2]
+assert freed[spike + 20, 2] > 1.5 * kept[spike + 20, 2]
 
 # %% [markdown]
 # The two runs are one until a gradient comes that is more than ten times as
 # long as usual. AdamW does not let it throw the model far, since it divides by
-# the usual size. But the square of this gradient goes into the estimate of
-# that size and fades by a twentieth a step ($\beta_2 = 0.95$). Until it has
-# faded, every step is divided by an estimate that is too large. So the run
-# without clipping goes on in small steps, and leaves the line later.
+# the usual size. But unclipped, its square makes that size jump, and fades by a
+# twentieth a step ($\beta_2 = 0.95$). Until it has faded, every step is divided
+# by a number that is too large. So the run without clipping goes on in small
+# steps, and leaves the line later.
 #
 # ## How to read a bad loss curve
 #
-# From the symptom to what you should suspect first. All but the first are shown
-# by runs in this chapter.
+# From the symptom to what you should suspect first. Chapter 1 showed the first
+# one, runs of this chapter show the others.
 #
 # - *The first loss is far from $\ln V$.* Nothing has been learned yet, so it is
 #   the weights the model began with, or the way the loss is counted.
@@ -544,8 +599,7 @@ assert freed[-10:, 0].mean() > kept[-10:, 0].mean() + 0.1
 # - *Far lower than it ever was.* The answer stands in the input (exercise 2),
 #   or positions that cost nothing are counted ([below](case-083)).
 # - *A little better or worse than the last run.* Train both with another seed
-#   before you explain it. Our two baselines, alike in everything but the seed,
-#   differ by as much as the first line of the table says.
+#   before you explain it, and look how far our two baselines lie apart.
 
 # %% [markdown]
 # ## What if the machine dies?
@@ -557,7 +611,8 @@ assert freed[-10:, 0].mean() > kept[-10:, 0].mean() + 0.1
 #
 # The trick is to have little to save. Which windows make up batch 500 is a
 # pure function of the seed and the number 500; so is the randomness of
-# dropout. What remains is the weights and the optimizer's memory.
+# {term}`dropout`, for models that use it. What remains is the weights and the
+# optimizer's averages.
 #
 # So let a machine die. We train a small model once without trouble. Then a
 # process of its own trains another one from the same seed, and as soon as its
@@ -585,7 +640,7 @@ tiny = replace(smoke, tokens=400 * 1024, batch_tokens=1024)
 folder, stories = Path(tempfile.mkdtemp()), load_corpus(tiny.corpus)
 undisturbed, doomed = (prepare(folder / name, tiny, stories)
                        for name in ("undisturbed", "doomed"))
-undisturbed.train(device="cpu", progress=False)
+undisturbed.train(device="cpu", progress=False);
 
 # %%
 command = [sys.executable, "-m", "course_lib", "train", doomed.folder,
@@ -603,8 +658,9 @@ left = sorted(p.name for p in (doomed.folder / "checkpoints").iterdir())
 print("on the disk:", ", ".join(left))
 
 # %% [markdown]
-# The log runs ahead of the newest checkpoint, by the steps that are lost. They
-# will be cut off and taken again.
+# The log runs ahead of the newest `step-` on the disk, by the steps that are
+# lost. They will be cut off and taken again. A `partial-`, if there is one, is a
+# save that the kill cut short.
 
 # %%
 subprocess.run(command, check=True, **quiet)
@@ -661,10 +717,9 @@ print(f"median speed    {speed:,.0f} tokens/s = "
 print(f"time            {run.timing[-1]['seconds'] / 60:.1f} minutes")
 
 # %% [markdown]
-# For the full model we can *project* the bill on rented GPUs. The
-# projection assumes the same MFU on every card, that of the first line below;
-# it is an assumption, not a measurement, and the dollars scale with it. Each
-# price in the package's table carries its provider and date.
+# For the full model we can *project* the bill on rented GPUs, at chapter 2's
+# prices. It assumes the same MFU on every card, that of the first line below,
+# and the dollars scale with it.
 
 # %%
 from course_lib.arguments import GPU_MFU
@@ -715,9 +770,8 @@ x, y = padded[:, :-1], padded[:, 1:]
 print(f"{1 - real.float().mean():.0%} of all positions are padding")
 
 # %% [markdown]
-# Train a small model on such rows, with a loss that counts every position,
-# and report the mean loss the 2023 way. Then, with the very same weights,
-# ask what it pays for a real token and what for a padded one.
+# Train a small model on such rows, with a loss that counts every position.
+# Then ask what it pays on average, for a real token, and for a padded one.
 
 # %%
 from course_lib.model import GPT
@@ -783,10 +837,12 @@ print(f"0.83 / {share:.3f} = {0.83 / share:.2f} nats per real token, "
 #
 # ## Exercises
 #
-# **1. Stopped half-way** (easy, 5 minutes). A run is planned for its full
-# length and stopped in the middle. What share of the peak learning rate did
-# its last step have, with either schedule of {numref}`fig-schedule`? What has
-# the run missed? And which of the two would rather be taken up again?
+# ### 1. Stopped half-way
+#
+# *Easy, 5 minutes.* A run is planned for its full length and stopped in the
+# middle. What share of the peak learning rate did its last step have, with
+# either schedule of {numref}`fig-schedule`? What has the run missed? And if it
+# may then become longer than planned, with which schedule can you simply go on?
 #
 # Solution (click to open):
 
@@ -796,13 +852,15 @@ for plan in preset, older:
     print(f"{plan.schedule}: {half:.0%} of the peak")
     assert 0.4 < half <= 1
 # Missed: the small steps, which settle the model on the valley's floor.
-# The late fall: everything before it is the same for a run of any
+# With the late fall: what comes before it is the same for a run of any
 # length, so the run can be planned anew, longer or shorter.
 
 # %% [markdown]
-# **2. Break the targets** (medium, 10 minutes). Forget to shift the targets
-# by one, so that each position must predict itself. What does the loss do
-# in 40 steps, and how would you notice in a real run?
+# ### 2. Break the targets
+#
+# *Medium, 10 minutes.* Forget to shift the targets by one, so that each
+# position must predict itself. What does the loss do in 40 steps, and how would
+# you notice in a real run?
 #
 # Solution (click to open):
 
@@ -825,9 +883,11 @@ print(f"copying {loss:.2f}, predicting {fair:.2f} after 40 steps")
 assert loss < fair - 1
 
 # %% [markdown]
-# **3. How long is a row?** (medium, 10 minutes). What share of 2023's
-# compute would padding to 32 instead of 64 have saved on our sentences, if
-# longer ones were cut? And how much text would have been lost?
+# ### 3. How long is a row?
+#
+# *Medium, 10 minutes.* What share of 2023's compute would padding to 32 instead
+# of 64 have saved on our sentences, if longer ones were cut? And how much text
+# would have been lost?
 #
 # Solution (click to open):
 

@@ -23,7 +23,8 @@ from course_lib.show import card, load_result
 preset = load_preset()  # $COURSE_SCALE: smoke, laptop or full
 plots.use_style()
 card("05_sampling", needs="chapter 4",
-     gives="text from your own model, in a form that others can load",
+     gives="text from your own model, and the model in a form that "
+     "others can load",
      trains=True)
 
 # %% [markdown]
@@ -46,16 +47,16 @@ prompt = tokenizer.encode("life is about")
 
 
 def speak(model, prompt=prompt, tokens=60, **options):
-    options = dict(temperature=0.8, seed=0, stop_id=tokenizer.eot,
+    options = dict(temperature=0.8,  # the next section explains it
+                   seed=0, stop_id=tokenizer.eot,
                    max_new_tokens=tokens) | options
     [ids] = generate(model, [prompt], **options)
     return visible(tokenizer.decode(prompt + ids))
 
 
 # %% [markdown]
-# Beside it stands a run that was recorded, because it takes too long for a
-# page: the same architecture, somewhat larger, and trained on old novels in
-# the public domain instead of the built-in stories.
+# Beside it stands the run on real books that
+# [chapter 4](04_training.ipynb) has recorded, of a somewhat larger model.
 
 # %%
 books = load_result("books.json")
@@ -68,82 +69,40 @@ side_by_side("One prompt, two models, four moments of their training.",
              columns, shares)
 
 # %% [markdown]
-# Untrained, every token is as likely as any other, so what you see is the
-# vocabulary shaken in a bag. Then come the common tokens, then words in
-# plausible order, and last what stretches over a sentence. (In the stories
-# "life is about" opens a last sentence, so a model that has learned its
-# stories soon stops.)
+# Untrained, every token is about as likely as any other, so what you see is
+# the vocabulary shaken in a bag. Then come the common tokens, then whole
+# words, and last what stretches over a sentence. (In the stories "life is
+# about" opens a last sentence, so a model that has learned its stories soon
+# stops.) Where a trained model still invents a word, one draw was unlucky:
+# many words are several tokens, and each of them is drawn.
 #
 # The model of real books has more of English in it and makes less sense. A
 # grammar made up the stories, and a small model can hold most of what that
-# grammar can say. Real books are not a small world.
+# grammar can say.
 #
 # Left to start by itself, after end-of-text, our model tells a story.
 
 # %%
 import textwrap
 
-[ids] = generate(run.model(), [[tokenizer.eot]], 300, 0.8, seed=1,
-                 stop_id=tokenizer.eot)
+[ids] = generate(run.model(), [[tokenizer.eot]], 300, temperature=0.8,
+                 seed=1, stop_id=tokenizer.eot)
 for paragraph in visible(tokenizer.decode(ids)).split("\n"):
     print(textwrap.fill(paragraph, 72))
+print(f"\n{len(ids)} tokens; the model sees at most "
+      f"{preset.model.context_length} at a time")
 
 # %% [markdown]
 # Read it once for grammar and once for memory: is the child in the last
 # sentence the one from the first? Grammar is learned early, because every
 # sentence teaches it. Keeping track of who is who pays in few places and
-# comes late.
+# comes late. And a story longer than the context ends out of sight of its
+# beginning.
 #
-# ## How good is the model of real books?
-#
-# It has the tone of an old novel and none of its sense. Is that good? Ask
-# first what it was given.
-
-# %%
-files = books["run"]["files"]
-hours = books["training"]["seconds"] / 3600
-print(f"{books['parameters']:,} parameters;",
-      f"{files['train']['documents']} books to learn from,",
-      f"{files['val']['documents']} held out")
-print(f"{books['training']['tokens']:,} tokens",
-      f"({books['training']['passes']:.1f} passes over the text),")
-print(f"{hours:.1f} hours of training on",
-      books["provenance"]["device"])
-
-# %% [markdown]
-# Then hold it against something that is not a neural network. A compressor
-# such as `xz` is a predictor in disguise: whatever it can foresee, it need
-# not store. An n-gram model counts what follows the last four tokens (or
-# bytes), with {term}`Kneser-Ney smoothing` for what it never saw
-# {cite}`kneser1995`. All are measured in bits per byte of the same held-out
-# book, having seen the same training text where they can use it.
-
-# %% mystnb={"figure": {"caption": "Bits per byte of a held-out book; shorter is better. The GPT and the n-gram models learned from the same books.", "name": "fig-baselines"}, "image": {"alt": "Horizontal bars of bits per byte for xz, two Kneser-Ney models and the GPT; the GPT's bar is the shortest."}}
-import matplotlib.pyplot as plt
-
-bits = dict(books["baselines_bits_per_byte"])
-bits["this book's GPT"] = books["validation"]["bits_per_byte"]
-colors = [plots.PALETTE[5]] * (len(bits) - 1) + [plots.PALETTE[1]]
-bars = plt.barh(list(bits), list(bits.values()), color=colors)
-plt.bar_label(bars, fmt="%.2f", padding=3)
-plt.gca().invert_yaxis()
-plt.xlabel("bits per byte");
-
-# %%
-seen = books["validation"]
-print(f"loss {seen['loss']:.3f} nats per token,",
-      f"perplexity {seen['perplexity']:.1f},",
-      f"{seen['bits_per_byte']:.3f} bits per byte")
-
-# %% tags=["remove-cell"]
-assert seen["bits_per_byte"] < min(
-    books["baselines_bits_per_byte"].values())
-
-# %% [markdown]
 # ## What is there to choose from?
 #
-# Back to our own model. Before a token is drawn there is a distribution,
-# and it is worth looking at one. After "life is about" this model considers:
+# Before a token is drawn there is a distribution, and it is worth looking at
+# one. After "life is about" our model considers:
 
 # %% mystnb={"figure": {"caption": "The likeliest next tokens after the prompt (a dot stands for a space).", "name": "fig-next"}, "image": {"alt": "Horizontal bars of the ten likeliest next tokens and their probabilities."}}
 import torch
@@ -161,20 +120,21 @@ plots.plot_distribution(top.values, names);
 # %% [markdown]
 # A few knobs reshape this row before we draw from it. {term}`Temperature`
 # divides the logits: below one, the likely becomes likelier; above one, the
-# row flattens; at zero only the top token is left. The others cut off the
+# row flattens; zero means that the top token is taken. The others cut off the
 # tail. {term}`Top-k` keeps the $k$ likeliest tokens. {term}`Top-p` keeps the
 # fewest that together reach probability $p$ {cite}`holtzman2020`, so it keeps
 # many when the model is unsure and one when it is certain. {term}`Min-p`
 # keeps what is at least $p$ times as likely as the favourite
-# {cite}`nguyen2024`. Their order matters, and the code is the definition:
+# {cite}`nguyen2024`. Their order matters, and for every temperature above
+# zero the code is the definition:
 
 # %%
 def reshape(z, temperature=1.0, top_k=None, top_p=None, min_p=None):
     p = (z.double() / temperature).softmax(-1)
-    p, order = p.sort(descending=True)
+    p, order = p.sort(descending=True)  # the favourite is now p[0]
     if top_k:
         p[top_k:] = 0
-    if top_p:
+    if top_p:  # out goes a token if those before it are enough
         p[p.cumsum(-1) - p >= top_p * p.sum()] = 0
     if min_p:
         p[p < min_p * p[0]] = 0
@@ -188,30 +148,31 @@ for options in (dict(), dict(temperature=0.3), dict(top_k=3),
         logits, **options)[0]
     assert gap.abs().max() < 1e-9, options
 
-# %% mystnb={"figure": {"caption": "The same row after each knob, on the tokens of the figure before.", "name": "fig-knobs"}, "image": {"alt": "Five panels of the same ten tokens: temperature one half sharpens, two flattens, top-k keeps three, top-p and min-p cut the tail elsewhere."}}
+# %% mystnb={"figure": {"caption": "The same row after each knob, on the tokens of the figure before.", "name": "fig-knobs"}, "image": {"alt": "Five panels of the same ten tokens: temperature one half sharpens, two flattens, top-k keeps three, top-p and min-p keep a few more."}}
+import matplotlib.pyplot as plt
+
 settings = {"temperature 0.5": dict(temperature=0.5),
             "temperature 2": dict(temperature=2.0),
-            "top-k 3": dict(top_k=3), "top-p 0.5": dict(top_p=0.5),
-            "min-p 0.3": dict(min_p=0.3)}
-figure, axes = plt.subplots(1, 5, figsize=(9, 3), sharey=True)
+            "top-k 3": dict(top_k=3), "top-p 0.3": dict(top_p=0.3),
+            "min-p 0.5": dict(min_p=0.5)}
+figure, axes = plt.subplots(1, 5, figsize=(9, 3), sharex=True,
+                            sharey=True)
 for ax, (name, options) in zip(axes, settings.items()):
     row = reshape(logits[0], **options)[top.indices]
     plots.plot_distribution(row, names, ax, title=name)
 
 # %% [markdown]
-# Mind the scales below the panels: each is its own. The package's
-# `probabilities` computes the same for many rows at once, without sorting a
-# whole vocabulary for one token.
+# What the second panel has lost went to tokens that are not shown. The
+# package's `probabilities` does the same for many rows at once.
 #
 # Temperature and top-p are easier to feel than to read about. In the next
-# figure both are sliders. The outline is the model's own row, the filled bar
-# what is left of it at your setting, and below stand four continuations
-# drawn there, always with the same random numbers.
+# figure both are sliders, over settings that were computed when the page was
+# built. The outline is the model's own row, the filled bar what is left of it,
+# and below stand four continuations, always with the same random numbers.
 #
 # **Predict**, then drag. At temperature 2, how much of the probability sits
-# in the bar of all other tokens? How far must top-p go down before only the
-# first token is left? And where between the two ends do the sentences fall
-# apart?
+# in the bar of all other tokens? How many tokens does the lowest top-p leave?
+# And where between the two ends do the sentences fall apart?
 
 # %%
 from course_lib.interactive import show_chart
@@ -226,9 +187,9 @@ show_chart(sampling_chart(grid), "Bars of the likeliest next tokens, "
            "Two sliders change the settings.")
 
 # %% [markdown]
-# A page cannot run a model, so all settings were computed when it was built:
-# the figure only looks them up. In a notebook you are not bound to its
-# settings or to its prompt.
+# Turned down, both sliders lead to the same few sentences. Turned up, top-p
+# can at most leave the row as it is, while temperature moves most of it into
+# the last bar.
 #
 # Here is another beginning, drawn twice at each of three settings.
 #
@@ -253,7 +214,8 @@ for options in (dict(temperature=0), dict(temperature=0.8, top_p=0.9),
 # A model that goes in circles is often helped by a
 # {term}`repetition penalty`, a factor that makes tokens less likely which
 # already stand in the text {cite}`keskar2019`. It is a crude tool: a story
-# needs its hero's name, and its full stops, more than once.
+# needs its hero's name, and its full stops, more than once. Ours, at laptop
+# scale, does not go in circles, so we see only the harm.
 
 # %%
 for penalty in (1.0, 1.3, 2.0):
@@ -272,7 +234,7 @@ for penalty in (1.0, 1.3, 2.0):
 # **Predict.** For the longest text in the figure, how many times faster is
 # the cache?
 
-# %% mystnb={"figure": {"caption": "Time to generate, with and without the cache, for growing lengths. Both give the same tokens.", "name": "fig-cache"}, "image": {"alt": "Time against tokens generated: the curve without a cache bends upwards, the one with a cache stays nearly straight."}}
+# %% mystnb={"figure": {"caption": "Time to generate, with and without the cache, for growing lengths. Both give the same tokens.", "name": "fig-cache"}, "image": {"alt": "Time against tokens generated: both curves climb, the one without a cache far more steeply."}}
 import time
 
 lengths = [T for T in (8, 16, 32, 64, 96) if
@@ -296,23 +258,28 @@ without = generate(exact, [prompt], 80, seed=1, use_cache=False)
 ratio = seconds[False][-1] / seconds[True][-1]
 print(f"{lengths[-1]} tokens: {ratio:.1f} times faster with the cache")
 print("same tokens:", with_cache == without)
+recorded = load_result("generation.json")
+speed = {name: side["tokens_per_second"]
+         for name, side in recorded["batch 1"].items()}
+print(f"recorded at full size: {speed['course_lib']:.0f} tokens/s;",
+      f"{speed['nanoGPT']:.0f} in nanoGPT, which has no cache")
 
 # %% tags=["remove-cell"]
 assert with_cache == without
 
 # %% [markdown]
 # On a small model much of each step is overhead, which no cache saves; the
-# gain grows with the model and with the context. What happens past
-# the context? The window has to move, and positions with it, so the cache
-# must be refilled. We move it by half a context at a time: one refill, then
-# many cheap steps.
+# gain grows with the model and with the text. What happens past the context?
+# The window has to move. What stays in it gets new positions, with which the
+# kept keys and values are wrong, so the cache must be refilled. We move it by
+# half a context at a time: one refill, then many cheap steps.
 #
 # With a cache, one token needs every weight once and does almost nothing with
 # it, so on a CPU the time goes into fetching the weights from memory. Fewer
-# bytes are then the same as more speed. `quantize_int8` stores each weight in
+# bytes should then mean more speed. `quantize_int8` stores each weight in
 # eight bits instead of 32, with one scale for each row of a matrix
-# {cite}`dettmers2022`. To see the speed we take a model of the full size with
-# random weights, for which it makes no difference what they are.
+# {cite}`dettmers2022`. We time a model of the full size, with random weights,
+# since they take as long as any others.
 #
 # **Predict.** A quarter of the bytes: how many times the speed?
 
@@ -329,10 +296,14 @@ for name, one in zip(("float32", "int8"), both):
     generate(one, [[1]], 32, seed=0)
     took = time.perf_counter() - begin
     print(f"{name:8} {32 / took:5.1f} tokens a second")
+print(f"recorded on one core: {speed['course_lib']:.0f} and",
+      f"{speed['course_lib int8']:.0f}")
 
 # %% [markdown]
-# What it costs is measured on our own model, in {term}`bits per byte` of text
-# that it never saw. The next section comes back to that number.
+# Not four times. Only the matrices have shrunk; the hundreds of small
+# operations between them take as long as before, and how much of the time
+# that is depends on the processor. What int8 costs is measured on our own
+# model, in {term}`bits per byte` of text that it never saw.
 
 # %%
 from course_lib.evaluate import evaluate
@@ -351,9 +322,8 @@ assert not has_int8 or abs(
 # ## How good is it, really?
 #
 # Samples convince people, and they mislead: a model that copied its
-# training text would write beautifully. So measure. The loss on text it never
-# saw comes first, in {term}`bits per byte`, so that models with other
-# vocabularies can be compared.
+# training text would write beautifully. So measure, and first the loss on
+# text that it never saw.
 
 # %%
 print(f"loss           {result.loss:.3f} nats per token")
@@ -361,10 +331,37 @@ print(f"perplexity     {result.perplexity:.2f}")
 print(f"bits per byte  {result.bits_per_byte:.3f}")
 
 # %% [markdown]
-# One number for a whole split hides where the bits go. A token that the model
+# Is that good? The stories have a floor that we know (chapter 4). Nobody knows
+# that of real books, so there we hold the model against something that is not
+# a neural network. A compressor such as `xz` is a predictor in disguise:
+# whatever it can foresee, it need not store. An n-gram model, here with n =
+# five, counts what followed the last four tokens (or bytes), with
+# {term}`Kneser-Ney smoothing` for what it never saw {cite}`kneser1995`. All
+# are measured on the same held-out book; only the first bar did without the
+# training text.
+
+# %% mystnb={"figure": {"caption": "Bits per byte of a held-out book; shorter is better. The GPT and the n-gram models learned from the same books.", "name": "fig-baselines"}, "image": {"alt": "Horizontal bars of bits per byte for xz, two Kneser-Ney models and the GPT; the GPT's bar is the shortest."}}
+bits = dict(books["baselines_bits_per_byte"])
+bits["this book's GPT"] = books["validation"]["bits_per_byte"]
+colors = [plots.PALETTE[5]] * (len(bits) - 1) + [plots.PALETTE[1]]
+bars = plt.barh(list(bits), list(bits.values()), color=colors)
+plt.bar_label(bars, fmt="%.2f", padding=3)
+plt.gca().invert_yaxis()
+plt.xlabel("bits per byte");
+
+# %% tags=["remove-cell"]
+assert bits["this book's GPT"] < min(
+    books["baselines_bits_per_byte"].values())
+
+# %% [markdown]
+# The GPT is ahead, and of the best count not by much. Its sample above, with
+# the tone of an old novel and none of its sense, is what so many bits sound
+# like.
+#
+# One number for a whole split hides where the bits go. A token that a model
 # gave probability $p$ costs $-\log_2 p$ bits, its {term}`surprisal`, and
-# the loss is their mean (in nats). So we can print a story and see where the
-# model is surprised. It has never read this one.
+# the loss is their mean (in nats). So we can print a story and see where our
+# own model is surprised. It has never read this one.
 #
 # **Predict.** Where will the surprises be: at the start of words or at their
 # end? At names? At the second mention of a name?
@@ -398,8 +395,9 @@ show_surprisal(tokenizer, story, bits_of(story))
 # %% [markdown]
 # The stronger the colour, the less a token was expected, and the worst carry
 # their bits as a number. The bits go where the story makes a choice: a name,
-# a thing, a turn. Here are the five dearest, each with what the model would
-# rather have bet on.
+# a thing, a turn. It is paid for where the word begins; to one who can spell
+# the rest is nearly free. Here are the five dearest, each with what the model
+# would rather have bet on.
 
 # %%
 with torch.no_grad():
@@ -411,15 +409,18 @@ for at in sorted(range(len(story)), key=bits.__getitem__)[:-6:-1]:
     print(f"...{tokenizer.decode(story[max(0, at - 8):at])[-24:]!r}: "
           f"{tokenizer.decode([story[at]])!r} cost {bits[at]:.1f} bits;"
           f" {guess!r} had {best.values[at]:.0%}")
+begins = [tokenizer.decode([i]).startswith(" ") for i in story]
+print(f"{np.mean(begins):.0%} of the tokens begin a word, and cost "
+      f"{np.dot(bits, begins) / sum(bits):.0%} of the bits")
 
 # %% [markdown]
 # Go through them with the question who could have known. Which child comes,
-# and which fruit, nobody can: those bits are the story's own, and the best
+# and what it likes, nobody can: those bits are the story's own, and the best
 # model pays them too. But a name that stood in the first line is for a reader
 # the likeliest one to come back. Where that is dear, the model is wrong.
 #
-# It is wrong in another way about text it was never meant for. The next one
-# is the first sentence of *Pride and Prejudice*.
+# It is wrong in another way about text it was never meant for, such as the
+# first sentence of *Pride and Prejudice*.
 
 # %%
 austen = ("It is a truth universally acknowledged, that a single "
@@ -430,26 +431,30 @@ show_surprisal(tokenizer, sentence, bits_of(sentence))
 
 # %%
 for name, ids in (("the story", story), ("Jane Austen", sentence)):
-    size = len(tokenizer.decode(ids).encode())
-    print(f"{name}: {sum(bits_of(ids)) / size:.2f} bits per byte")
+    size, cost = len(tokenizer.decode(ids).encode()), sum(bits_of(ids))
+    print(f"{name}: {cost / size:.2f} bits per byte, "
+          f"{cost / len(ids):.1f} bits a token")
+print(f"the same bet on every token: {np.log2(logits.size(-1)):.1f} "
+      "bits a token")
 
 # %% tags=["remove-cell"]
 assert (sum(bits_of(sentence)) / len(austen.encode())
         > result.bits_per_byte)
 
 # %% [markdown]
-# A model is good at its own kind of text and at nothing else, and a figure
-# from one text says little about another. That is why a comparison of two
-# models needs the same text for both, and bits per byte rather than nats.
+# To pay more than the last line is to be sure and wrong: knowing nothing would
+# have been cheaper. A model is good at its own kind of text and at nothing
+# else. So two models are compared on the same text, and in bits per byte
+# unless they share a tokenizer.
 #
 # ## Has it learned by heart?
 #
 # Large models can be made to recite passages of what they were trained on
 # {cite}`carlini2021`. So we look for copies: the longest run of tokens in a
 # sample that stands in the training text as well. The length alone says
-# little, because two stories that know nothing of each other share runs too:
-# there are only so many ways to say that it rained. What helps is a text that
-# cannot be a copy. The held-out stories are that.
+# little: two stories that know nothing of each other share runs too, since
+# there are only so many ways to say that it rained. What helps are texts that
+# cannot be copies: the held-out stories.
 #
 # **Predict.** Which will share longer runs with the training text: twenty
 # stories of the model, or twenty that it never saw?
@@ -498,9 +503,10 @@ assert copied == samples[copies.index(most)][
 # ## How do others use it?
 #
 # In the form that everyone's tools read. `export_run` writes the weights as
-# safetensors, the configuration, the tokenizer, and a card. The card is
-# filled from the run's own record, so that whoever finds your model knows
-# what it was trained on and what it is good for.
+# safetensors (a file that holds numbers and no code), the configuration, the
+# tokenizer, and a card. The card is filled from the run's own record, so that
+# whoever finds your model knows what it was trained on and what it is good
+# for.
 
 # %%
 import tempfile
@@ -549,8 +555,9 @@ assert theirs_says.tolist()[:len(prompt + ours)] == prompt + ours
 
 # %% [markdown]
 # The way back works too, and not only for our own models: `load_hf` reads
-# any GPT-2 in this format, with its tokenizer. Text that your run held out
-# is text that a downloaded GPT-2 can be measured on, in bits per byte.
+# any GPT-2 in this format, with its tokenizer. So a downloaded one can be
+# measured on the text that your run held out, in bits per byte. Ours comes
+# back with the number that it had.
 
 # %%
 from course_lib.evaluate import evaluate_text
@@ -568,8 +575,7 @@ assert abs(again.bits_per_byte - result.bits_per_byte) < 1e-6
 # Publishing is one more call. It uploads the folder as one commit to a page
 # of yours on the Hugging Face Hub, after you have signed in with
 # `hf auth login`; with `dry_run` it looks and sends nothing. Think about the
-# licence first. The card states none until you name one, and what you may
-# name depends on the text you trained on.
+# licence first: the card states none until you name one.
 
 # %%
 print("would be published at",
@@ -595,8 +601,10 @@ print("would be published at",
 #
 # ## Exercises
 #
-# **1. Temperature by hand** (easy, 5 minutes). Two tokens have logits 2 and 0.
-# At which temperature is the first exactly nine times as likely?
+# ### 1. Temperature by hand
+#
+# *Easy, 5 minutes.* Two tokens have logits 2 and 0. At which temperature is
+# the first exactly nine times as likely?
 #
 # Solution (click to open):
 
@@ -609,9 +617,10 @@ print(f"{temperature:.3f}: {row.tolist()}")
 assert abs(row[0] / row[1] - 9) < 1e-9
 
 # %% [markdown]
-# **2. Does top-p adapt?** (medium, 10 minutes). For each position of a
-# held-out passage, count how many tokens top-p 0.9 keeps. Find where it keeps
-# one, and where it keeps most.
+# ### 2. Does top-p adapt?
+#
+# *Medium, 10 minutes.* For each position of a held-out passage, count how
+# many tokens top-p 0.9 keeps. Find where it keeps fewest, and where most.
 #
 # Solution (click to open):
 
@@ -626,9 +635,10 @@ for name, place in (("fewest", kept.argmin()), ("most", kept.argmax())):
 assert kept.min() < kept.max()
 
 # %% [markdown]
-# **3. The cost of being sure** (medium, 10 minutes). Sharpen the model to
-# temperature 0.25 and measure its loss on held-out tokens. Is sharper text
-# also a better model of text?
+# ### 3. The cost of being sure
+#
+# *Medium, 10 minutes.* Sharpen the model to temperature 0.25 and measure its
+# loss on held-out tokens. Does tidier writing make it a better model of text?
 #
 # Solution (click to open):
 
@@ -643,9 +653,10 @@ print({t: round(value, 3) for t, value in loss.items()})
 assert loss[0.25] > loss[1.0]
 
 # %% [markdown]
-# **4. Does it recite when it is sure?** (medium, 10 minutes). Draw the twenty
-# samples again at temperature 0.2. Do their runs get longer? Is that learning
-# by heart?
+# ### 4. Does it recite when it is sure?
+#
+# *Medium, 10 minutes.* Draw the twenty samples again at temperature 0.2. Do
+# their runs get longer? Is that learning by heart?
 #
 # Solution (click to open):
 
@@ -663,20 +674,28 @@ print(f"different runs of four: {kinds[0]} before, {kinds[1]} now")
 assert kinds[1] < kinds[0]
 
 # %% [markdown]
-# **5. A price for a wrong word** (easy, 10 minutes). Take the first sentence
-# of the held-out story and exchange one word in it for a word that fits
-# the grammar and not the story. Where do the bits rise: at the word, or
-# also behind it?
+# ### 5. A price for a wrong word
+#
+# *Easy, 10 minutes.* Take the first two sentences of the held-out story and
+# exchange the last word of the first for one that fits the grammar and not
+# the story. Where do the bits rise: at the word, or also behind it?
 #
 # Solution (click to open):
 
 # %% tags=["hide-cell"]
-first = held_out[:held_out.index(".") + 1]
-words = first.split(" ")
-words[-1] = "umbrella."  # whatever stood there
-changed = tokenizer.encode(" ".join(words))
-right = tokenizer.encode(first)
-print(f"as it was {sum(bits_of(right)):5.1f} bits: {first}")
-print(f"changed   {sum(bits_of(changed)):5.1f} bits: {' '.join(words)}")
-assert sum(bits_of(changed)) > sum(bits_of(right))
-show_surprisal(tokenizer, changed, bits_of(changed))
+end = held_out.index(".")
+before, _, word = held_out[:end].rpartition(" ")
+behind = held_out[end:held_out.index(".", end + 1) + 1]
+paid = {}
+for last in (word, "umbrella"):
+    text = f"{before} {last}"
+    start, stop = len(tokenizer.encode(before)), len(
+        tokenizer.encode(text))
+    ids = tokenizer.encode(text + behind)[:preset.model.context_length]
+    bits = bits_of(ids)
+    paid[last] = sum(bits[start:stop])
+    print(f"{last!r}: {paid[last]:.1f} bits, {sum(bits[stop:]):.1f} behind")
+# The bill comes at the word. What follows did not depend on it, and the
+# model knows that: it forgives at once.
+assert paid["umbrella"] > paid[word]
+show_surprisal(tokenizer, ids, bits)

@@ -180,7 +180,7 @@ def _recorded(path: Path) -> str:
     rows = [[name, text.format(**noted)] for name, text in ROWS.items()]
     shown = [f"{{doc}}`../notebooks/{script.stem}`"
              for script in sorted(REPO.glob("notebooks/[0-9]*.py"))
-             if path.name in script.read_text()]
+             if f'"{path.name}"' in script.read_text()]
     if shown:
         rows.append(["shown in", ", ".join(shown)])
     rows += [[name, value] for name, value in _outcome(record).items()]
