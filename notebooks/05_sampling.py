@@ -694,7 +694,8 @@ for last in (word, "umbrella"):
     ids = tokenizer.encode(text + behind)[:preset.model.context_length]
     bits = bits_of(ids)
     paid[last] = sum(bits[start:stop])
-    print(f"{last!r}: {paid[last]:.1f} bits, {sum(bits[stop:]):.1f} behind")
+    print(f"{last!r}: {paid[last]:.1f} bits,",
+          f"{sum(bits[stop:]):.1f} behind it")
 # The bill comes at the word. What follows did not depend on it, and the
 # model knows that: it forgives at once.
 assert paid["umbrella"] > paid[word]
