@@ -1,5 +1,4 @@
-"""What chapters use to show things: source, the opening card, numbers in
-prose, tokens."""
+"""What chapters use to show things: source, the opening card, tokens."""
 
 import html
 import inspect
@@ -20,15 +19,6 @@ RESULTS = ROOT / "book" / "results"
 def show_source(obj) -> None:
     """Show an object's source as it stands in the package."""
     display(Markdown(f"```python\n{inspect.getsource(obj).rstrip()}\n```"))
-
-
-def say(text: str) -> None:
-    """Show a paragraph whose numbers the cell has filled in, as prose.
-
-    Line breaks within a paragraph are spaces, as in any Markdown. The cell's
-    tag `remove-input` leaves the words alone on the page.
-    """
-    display(Markdown(inspect.cleandoc(text)))
 
 
 def results(name: str) -> Path:

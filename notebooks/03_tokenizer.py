@@ -77,9 +77,10 @@ print(f"{stories.entropy_bits_per_byte():.4f} bits per byte, of the "
 # for it.
 #
 # The tokenizer of 2023 was a byte-level {term}`BPE` (how that works comes
-# next) from the Tokenizers library, trained on BookCorpus, whose rows are
-# lower-case sentences. Here are its settings, with a smaller
-# {term}`vocabulary`.
+# next) from the Tokenizers library, trained on BookCorpus. Here are its
+# settings, with a smaller {term}`vocabulary`. The one special token,
+# `<|endoftext|>`, is {term}`end-of-text`: it will stand between documents,
+# never inside one.
 
 # %%
 from tokenizers import (Tokenizer, decoders, models, pre_tokenizers,
@@ -99,7 +100,8 @@ def train_2023(rows, **more):
 
 # %% [markdown]
 # BookCorpus arrives in lower case, a sentence a row, its quotation marks
-# turned into pairs of strokes. We put our text into the same state and train.
+# turned into pairs of apostrophes. We put our text into the same state, except
+# that a row is a paragraph, and train.
 
 
 # %%
@@ -111,9 +113,11 @@ rows = [row for text in texts for row in as_bookcorpus(text)]
 lossy = train_2023(rows)
 
 # %% [markdown]
-# Before you run the next cell, guess. The line below goes in, is encoded, and
-# is decoded again. Which characters come back, and what error is raised for
-# those that do not?
+# :::{admonition} Predict
+# :class: hint
+# The line below goes in, is encoded, and is decoded again. Which characters
+# come back, and what error is raised for those that do not?
+# :::
 
 # %%
 line = ('Zoë said: "Life is about 3 things."\n'
@@ -124,9 +128,9 @@ print(lossy.decode(lossy.encode(line).ids))
 # %% [markdown]
 # Nothing is raised and nothing is warned about. The library builds its
 # alphabet from the characters that it meets in training. A byte that did not
-# occur there has no token, this kind of model has no token for "unknown"
-# either, and so the byte is skipped. How many of the 256 are missing, and what
-# share of real text goes with them?
+# occur there has no token, these settings name no token for "unknown" either,
+# and so the byte is skipped. How many of the 256 are missing, and what share
+# of our text, capitals and all, goes with them? And of the rows themselves?
 
 
 # %%
@@ -139,13 +143,14 @@ def share_lost(library, texts):
 
 letters = {token for token in lossy.get_vocab() if len(token) == 1}
 print(f"bytes without a token: {256 - len(letters)} of 256")
-print(f"text that vanishes:    {share_lost(lossy, texts[:200]):.1%}")
+print(f"lost of our text:      {share_lost(lossy, texts[:200]):.1%}")
+print(f"lost of the rows:      {share_lost(lossy, rows[:200]):.1%}")
 
 # %% [markdown]
 # A few per cent sounds harmless. But they are every capital letter, every
-# quotation mark and every line break, so the model can never open a sentence,
-# let anyone speak, or start a paragraph. Each prediction it is spared also
-# makes its task easier, so a loss computed after such a tokenizer flatters.
+# quotation mark and every line break: a model behind this tokenizer can
+# neither read one nor write one. Training does not show it, because of the
+# text it was trained on nothing is lost.
 #
 # The mend is one argument. `initial_alphabet` puts all 256 bytes into the
 # vocabulary before training starts, whether they occur or not.
@@ -155,7 +160,7 @@ alphabet = pre_tokenizers.ByteLevel.alphabet()
 mended = train_2023(rows, initial_alphabet=sorted(alphabet))
 
 print(mended.decode(mended.encode(line).ids))
-print(f"text that vanishes: {share_lost(mended, texts[:200]):.1%}")
+print(f"lost of our text: {share_lost(mended, texts[:200]):.1%}")
 
 # %% [markdown]
 # With 256 bytes in the alphabet every string can be written, because every
@@ -168,6 +173,7 @@ assert lossy.decode(lossy.encode(line).ids) != line
 assert mended.decode(mended.encode(line).ids) == line
 assert 0 < share_lost(lossy, texts[:200]) < 0.2
 assert share_lost(mended, texts[:200]) == 0
+assert share_lost(lossy, rows[:200]) == 0
 
 # %% [markdown]
 # ## How does BPE learn its tokens?
@@ -184,8 +190,9 @@ assert share_lost(mended, texts[:200]) == 0
 #
 # Left alone, BPE would learn "of the" as one token, and glue full stops to
 # words. GPT-2 forbids merges across word borders by cutting the text first,
-# with one regular expression: contractions, letters, digits, other signs, and
-# white space, where a word takes the space before it along.
+# with one regular expression: contractions, letters (`\p{L}`), digits
+# (`\p{N}`), other signs, and white space, where a word takes the space before
+# it along.
 
 # %%
 import regex
@@ -201,7 +208,7 @@ print(*GPT2.findall("It's 12 o'clock,   and all's well!"), sep="|")
 # drops. What is counted from here on are words, each a tuple of token ids.
 # At the start every token is a byte. Which byte gets which id is a matter of
 # taste; we take the library's order, because at the end we want to compare,
-# and leave id 0 to {term}`end-of-text`.
+# and leave id 0 to end-of-text.
 
 # %% tags=["remove-cell"]
 for text in [*texts[:50], line, "a\t b \n\n c  d'll 'S ½²x_y"]:
@@ -303,11 +310,11 @@ for step, ax in enumerate(axes, 1):
              for word, n in words.items()}
 
 # %% [markdown]
-# A merge takes its two halves away from their other neighbours, so counts
-# that looked safe fall from one chart to the next. In the third chart and in
-# the fourth several pairs lead together, and the rule for ties decides. Since
-# every merge changes its surroundings, the pairs must be counted again each
-# time, or, as the library does it, kept up to date where something changed.
+# A merge takes its two halves away from their other neighbours, so counts that
+# looked safe fall from one chart to the next. In the third and the fourth more
+# than one pair leads, and the rule for ties decides. Since every merge changes
+# its surroundings, the pairs must be counted again each time, or, as the
+# library does it, kept up to date where something changed.
 #
 # ### The whole of training
 #
@@ -362,11 +369,10 @@ plt.ylabel("count of the merged pair")
 plt.show()
 
 # %% [markdown]
-# {numref}`fig-merges` falls nearly as a straight line on these axes: a few
-# pairs are very frequent, most are rare. The first merges
-# catch fragments that occur everywhere, and soon whole words appear, with
-# their space in front. Every further token is worth less than the one before,
-# which will matter when we ask how many to learn.
+# {numref}`fig-merges` falls all the way: a few pairs are very frequent, most
+# are rare. The first merges catch fragments that occur everywhere, and soon
+# whole words appear, with their space in front. Every further token is worth
+# less than the one before, which will matter when we ask how many to learn.
 #
 # ### Encode and decode
 #
@@ -404,9 +410,10 @@ assert decode(encode(line, merges)) == line
 #
 # ### Is it the same as the library's?
 #
-# We claimed that these few cells are the real algorithm. The claim is easy to
-# test: same text, same size, then compare each merge, each entry, and the ids
-# of text that neither has seen.
+# These few cells should be the real algorithm, and that is easy to test. Give
+# the library, which `train_tokenizer` calls, the same text and the same size;
+# then compare each merge, each entry, and the ids of text that neither has
+# seen.
 
 # %%
 import json
@@ -440,15 +447,18 @@ assert ties > 0, "no tie: the comparison would not test the tie rule"
 #
 # ## The real one
 #
-# The package's tokenizer is the mended one from above with the settings that
-# keep it lossless, and an error for a text too poor to fill the vocabulary.
+# The package's tokenizer is the mended one from above, with an error for a
+# text too poor to fill the vocabulary. (`_short_words` cuts the text into
+# pieces, and words so long that they would slow the training down.)
 
 # %%
 show_source(train_tokenizer)
 
 # %% [markdown]
-# It is made once and then loaded, like everything that chapters share. Each
-# coloured box below is one token; a dot is a space and an arrow a line break.
+# It is made once and then loaded, like everything that chapters share. The
+# digits after its size are a fingerprint, which every file written with it
+# will carry. Each coloured box below is one token; a dot is a space and an
+# arrow a line break.
 
 # %%
 from course_lib.show import colored_tokens
@@ -473,9 +483,13 @@ spaced = sum(entry.startswith(" ") for entry in text_like)
 print(f"{spaced / len(text_like):.0%} begin with a space")
 
 # %% [markdown]
-# Now the line that the 2023 tokenizer mutilated. Predict: which words are
-# still cheap, and what does the Chinese sign cost, which the corpus may never
-# have shown?
+# Now the line that the 2023 tokenizer mutilated.
+#
+# :::{admonition} Predict
+# :class: hint
+# Which words are still cheap, and what does the Chinese character cost, which
+# the corpus may never have shown?
+# :::
 
 # %%
 colored_tokens(tokenizer, tokenizer.encode(line))
@@ -517,9 +531,12 @@ assert tokenizer.decode(typed) == "<|endoftext|>"
 #
 # A larger vocabulary writes the same text with fewer tokens. How many fewer is
 # measured by *fertility*, the tokens that a word costs on average: 1 would be
-# one token a word. Train on most of the corpus, count on the rest. What do you
-# expect from doubling the vocabulary, again and again: half the tokens each
-# time?
+# one token a word. Train on most of the corpus, count on the rest.
+#
+# :::{admonition} Predict
+# :class: hint
+# The vocabulary doubles, again and again. Does each doubling halve the tokens?
+# :::
 
 # %%
 held_out, learned_on = texts[::10], [
@@ -535,10 +552,10 @@ for V in (264, 320, 384, 512, 768, 1024, 1536, 2048):
           f"{here[-1][2]:.2f} bytes a token")
 
 # %% [markdown]
-# The first hundred merges do most of the work, and then each doubling buys
-# less. The stories have few words to offer, so the same count was made, once, on
-# books in the public domain, with one tokenizer trained at full size and cut
-# back. It stands in a file, with the device and the date.
+# It does not. The first merges do most of the work, and then each doubling
+# buys less. The stories have few words to offer, so the same count was made,
+# and recorded, on books in the public domain, with one tokenizer trained at
+# full size and cut back (exercise 2 shows why it may be).
 
 # %%
 from course_lib.show import load_result
@@ -567,11 +584,14 @@ plt.show()
 # %% [markdown]
 # ### What an entry costs
 #
-# Every entry of the vocabulary is a row of C numbers in the
-# {term}`embedding`, which serves as the output head as well. Chapter 1 counted
-# them. Take the full model and change nothing but V: what share of its
-# parameters do the embeddings hold, and what happens to the {term}`FLOP` that
-# a token costs?
+# Every entry of the vocabulary is a row of C numbers in the {term}`embedding`,
+# which serves as the output head as well. Chapter 1 counted them.
+#
+# :::{admonition} Predict
+# :class: hint
+# Take the full model and change nothing but V. What share of its parameters do
+# the embeddings hold, and what happens to the {term}`FLOP` that a token costs?
+# :::
 
 # %%
 from dataclasses import replace
@@ -629,12 +649,12 @@ print(gpt2, "->", -(-gpt2 // 64) * 64, "=", -(-gpt2 // 64), "x 64")
 # The 50,257 were chosen for models of which even the smallest is more than
 # twice as large as this one {cite}`radford2019`, and
 # {numref}`fig-flop-per-byte` argues against it here: it makes a byte dearer to
-# read, and half of the parameters sit in a table of which each token looks up
-# one row. What the figure leaves out is that a window that spans more text,
-# and a larger table, may also predict better. Only training can settle that.
-# This book keeps 50,304 at full size, because it rebuilds a recipe and wants
-# to be compared with it. The smaller presets, which have less to say, take
-# less.
+# read, and half of the parameters sit in a table of which a token, on its way
+# in, uses one row. What the figure leaves out is that a context that spans
+# more text, and a larger table, may also predict better. Only training can
+# settle that. This book keeps 50,304 at full size, because it rebuilds a
+# recipe and wants to be compared with it. The smaller presets, which have less
+# to say, take less.
 #
 # ## Whose words are these?
 #
@@ -668,19 +688,21 @@ print(gpt2, "->", -(-gpt2 // 64) * 64, "=", -(-gpt2 // 64), "x 64")
 # ## What is kept back?
 #
 # The loss on text that was trained on says how well a model remembers. So a
-# part of the documents is never shown to it: the *validation* text. Which
-# part that is must depend on neither chance nor order, or adding a file next month would
-# move documents from one side to the other.
+# part of the documents is never shown to it: the *validation* text. Which part
+# that is must depend on neither chance nor order, or adding a file next month
+# would move documents from one side to the other.
 
 # %%
 show_source(data.is_validation)
 show_source(data.split_document)
 
 # %% [markdown]
-# A hash is a fingerprint of the text, spread evenly over all numbers, so
-# "lowest 5%" is a coin with a memory. Whole documents are held out, because the sentence
-# after one that was trained on is too easy a question. For the same reason a
-# document of BookCorpus, whose rows are single sentences, is a thousand rows.
+# A hash is a fingerprint of the text, a number spread evenly over its range.
+# Whether it falls in the lowest 5%, `VALIDATION` in the code, is the toss of a
+# coin with a memory: one text, one answer. Whole documents are held out,
+# because the sentence after one that was trained on is too easy a question.
+# For the same reason a document of BookCorpus, whose rows are single
+# sentences, is a thousand rows.
 
 # %%
 held = [text for text in texts if data.is_validation(text)]
@@ -688,8 +710,6 @@ print(f"{len(held) / len(texts):.1%} of {len(texts):,} documents")
 print("rule for this corpus:", data.choose_split(texts))
 print("rule for three texts:", data.choose_split(
     [text for text in texts if text not in held][:3]))
-grown = ["a new document", *texts]
-assert [t for t in grown[1:] if data.is_validation(t)] == held
 
 # %% [markdown]
 # Three documents may well leave nothing to validate on. The fall-back,
@@ -700,8 +720,13 @@ assert [t for t in grown[1:] if data.is_validation(t)] == held
 # ## Padding or packing?
 #
 # The 2023 recipe made a row of each sentence: cut at 64 tokens, and filled up
-# with {term}`padding` where it was shorter. How many tokens has a sentence,
-# would you say, and what share of the rows was filler then?
+# with {term}`padding` where it was shorter.
+#
+# :::{admonition} Predict
+# :class: hint
+# How many tokens has a sentence, would you say, and what share of the rows was
+# filler then?
+# :::
 
 # %%
 import numpy as np
@@ -745,9 +770,9 @@ print(f"planned {flop * N_TOKENS:.2g} FLOP, "
       f"spent {flop * N_SENTENCES * L:.2g}")
 
 # %% [markdown]
-# Three quarters of the money. {term}`Packing <packing>` spends none on filler: it
-# lays all documents end to end, with an end-of-text token in front and after
-# each.
+# Three quarters of the money. {term}`Packing <packing>` spends none on filler:
+# it lays all documents end to end, with one end-of-text token in front of the
+# first and one after each.
 
 # %%
 strip = [tokenizer.eot]
@@ -756,14 +781,13 @@ for text in texts[:50]:
 print(f"{len(strip):,} tokens in one strip")
 
 # %% [markdown]
-# That is all of packing. Windows are cut later, when a batch is asked for,
-# wherever the cut falls. The package writes the same numbers to a file and adds
-# three things. It encodes in *pieces* of a document, so that neither a long
-# corpus nor a long book fills the memory; a document may be cut only where no
-# token can reach across, before a space or line break that follows something
-# else, and `whole` says that a piece ends its document. It takes the fastest
-# encoder that agrees with the library. And with a `source`, the name of what is
-# read, an interrupted packing goes on from its last save.
+# That is all of packing. Windows, rows as long as the context, are cut later,
+# when a batch is asked for, wherever the cut falls. The package writes the
+# same numbers to a file and adds three things. It encodes *pieces* of a
+# document (`whole` marks the last), cut only where no token can reach across,
+# so that neither a long corpus nor a long book fills the memory. It takes the
+# fastest encoder that agrees with the library. And with a `source`, the name
+# of what is read, an interrupted packing goes on from its last save.
 
 # %%
 show_source(data.pack)
@@ -808,19 +832,18 @@ assert (val.ids == tokenizer.eot).sum() == val.documents + 1
 # %% [markdown]
 # ### How long does it take?
 #
-# The 2023 recipe encoded a sentence whenever a row was asked for. Packing encodes
-# everything once, with a second, faster library, tiktoken. It gets our tokens
-# with their ids, and joins whichever neighbours spell the token with the
-# smallest id. That is BPE again, except where two pairs spell one token. So each
-# file begins by comparing a sample, and if one id differs the first library does
-# the work.
+# The 2023 recipe encoded a sentence whenever a row was asked for. Packing
+# encodes everything once, with a second, faster library, tiktoken. It is given
+# our tokens with their ids, and joins whichever neighbours spell the token
+# with the smallest id. Ids were handed out merge by merge, so that is BPE
+# again, except where two pairs spell one token. So each file begins by
+# comparing a sample, and if one id differs the first library does the work.
 #
 # :::{admonition} Predict
 # :class: hint
 # The full model trains on 1.1 billion tokens of four to five bytes each. One
-# sentence at a time, a core encodes about three and a half megabytes a second.
-# How long is that? And when packing has read 4 MB, the process holds 0.8 GB,
-# libraries, tokenizer and the list of words behind it. How much after 100 MB?
+# sentence at a time on one core, is encoding them a matter of minutes, hours
+# or days? And does the memory that packing takes grow with the text?
 # :::
 
 # %%
@@ -854,23 +877,27 @@ share = middle["bytes"] / curve[-1]["bytes"]
 assert abs(middle["seconds"] / curve[-1]["seconds"] - share) < 0.15
 levels = [point["resident"] for point in curve]
 assert max(levels) - min(levels) < 0.15e9
+assert max(levels) - levels[2 * len(levels) // 3] < 0.02e9
+assert 0.5 < (one["course_lib"]["megabytes_per_second"] / one[
+    "tiktoken, one thread"]["megabytes_per_second"]) < 0.66
 for part in (one, two):
     assert part["course_lib"]["times_the_first"] > 2.5
 
 # %% [markdown]
-# The first row and the third use one core in either column. `datasets.map`, the
-# usual tool of Hugging Face's library `datasets`, shares the rows out to
+# The first row and the third use one core in either column. `datasets.map`,
+# the usual tool of Hugging Face's library `datasets`, shares the rows out to
 # processes that still call the first library. tiktoken is what helps. The
-# package also joins, counts, checks and writes, which costs it a third on one
-# core, and a second core makes up for that. Packing is done once; the 2023 way
-# takes its time in every {term}`epoch`, that is, every pass over the text, and
-# again in every run. Memory wanders by a tenth of a gigabyte and does not
-# follow the text, because text comes in and goes out a few megabytes at a time.
+# package also joins, counts, checks and writes, which costs it more than a
+# third on one core, and a second core makes up for that. Minutes are little
+# beside a day of training, but the 2023 way takes them in every {term}`epoch`,
+# that is, every pass over the text, and again in every run. Memory rises by a
+# tenth of a gigabyte and then stays where it is, because text comes in and
+# goes out a few megabytes at a time.
 #
 # ## Which windows make a batch?
 #
 # The last piece is the order. Training reads the windows shuffled, each once
-# per {term}`epoch`. The usual way keeps a shuffled iterator and must save its
+# per epoch. The usual way keeps a shuffled iterator and must save its
 # state to be resumed. There is a simpler one: make the {term}`batch` a *pure
 # function* of the seed and the step. Ask for step 1,000 and you get the batch
 # of step 1,000, whatever happened before.
@@ -880,11 +907,12 @@ show_source(data.Tokens.batch)
 show_source(data._epoch)
 
 # %% [markdown]
-# The shuffle is made anew from the seed and the number of the epoch, so nothing
-# need be kept. `shift` starts each epoch's windows elsewhere, so that the cuts
-# do not always fall on the same words. With several processes, `world` is how
-# many there are and `rank` which one asks. The targets are the inputs shifted by one: at each position the right answer
-# is the next token.
+# The shuffle is made anew from the seed and the number of the epoch, so
+# nothing need be kept. `shift` starts each epoch's windows elsewhere, so that
+# the cuts do not always fall on the same words. With several processes, one
+# for each GPU, `world` is how many there are and `rank` which one asks. The
+# targets are the inputs shifted by one: at each position the right answer is
+# the next token.
 
 # %%
 ids, targets = train.batch(step=7, rows=4, context=12, seed=0)
@@ -926,21 +954,21 @@ assert (targets[:, :-1] == ids[:, 1:]).all()
 # write: put all 256 bytes into the alphabet, and check that decoding returns
 # the text. BPE is counting and merging; a page of Python gives the library's
 # tokenizer to the last id. More entries mean shorter text and dearer tokens,
-# and the cheapest byte lies far below 50,304. Whole documents are held out by
-# a hash of their text. Packing wastes nothing where padding wasted three
-# quarters of BookCorpus's compute, and a batch that is a pure function of seed and step needs no
-# memory.
+# and a byte is cheapest to train on with far fewer of them than 50,304. Whole
+# documents are held out by a hash of their text. Packing wastes nothing where
+# padding wasted three quarters of the compute of 2023, and a batch that is a
+# pure function of seed and step needs no memory.
 # ```
 #
 # ## Exercises
 #
-# ### 1. The worst case (easy, 5 minutes)
+# ### 1. The worst case
 #
-# What is the largest number of tokens that one Unicode character can cost,
-# with any byte-level tokenizer? Find a character that costs as many with this
-# one.
+# *Easy, 5 minutes.* What is the largest number of tokens that one Unicode
+# character can cost, with any byte-level tokenizer? Find a character that
+# costs as many with this one.
 #
-# *Solution (click to open)*
+# Solution (click to open):
 
 # %% tags=["hide-cell"]
 characters = [chr(c) for c in range(0x110000)
@@ -952,14 +980,14 @@ print(alembic, tokenizer.encode(alembic))
 assert len(tokenizer.encode(alembic)) == longest == 4
 
 # %% [markdown]
-# ### 2. Small inside large (medium, 15 minutes)
+# ### 2. Small inside large
 #
-# The books' curve was made with one tokenizer, trained at full size and cut
-# back. Why is that allowed? Show with `learn` that a tokenizer of 300 entries
-# is the beginning of one of 400, and that its ids are what you get by encoding
-# with the first merges only.
+# *Medium, 15 minutes.* The books' curve was made with one tokenizer, trained
+# at full size and cut back. Why is that allowed? Show with `learn` that a
+# tokenizer of 300 entries is the beginning of one of 400, and that its ids are
+# what you get by encoding with the first merges only.
 #
-# *Solution (click to open)*
+# Solution (click to open):
 
 # %% tags=["hide-cell"]
 small_vocab, small_merges, *_ = learn(few[:40], 300)
@@ -975,12 +1003,13 @@ print("A merge depends on the counts so far, not on how many are to",
       "the late\nones leaves the early ones as they were.")
 
 # %% [markdown]
-# ### 3. Break ties the other way (medium, 15 minutes)
+# ### 3. Break ties the other way
 #
-# Let the pair with the *larger* ids win a tie. How many of the entries change?
-# Guess first whether the tokenizer gets worse, then count the tokens.
+# *Medium, 15 minutes.* Let the pair with the *larger* ids win a tie. How many
+# of the entries change? Guess first whether the tokenizer gets worse, then
+# count the tokens.
 #
-# *Solution (click to open)*
+# Solution (click to open):
 
 
 # %% tags=["hide-cell"]
@@ -1000,13 +1029,13 @@ print("A tie is a tie: either choice saves equally much. The rule is",
       "for\ngetting the same tokenizer twice, not for a good one.")
 
 # %% [markdown]
-# ### 4. Padding, but cleverly (harder, 20 minutes)
+# ### 4. Padding, but cleverly
 #
-# Before giving padding up, sort the sentences by length, take 32 at a time,
-# and pad each batch only to its own longest sentence. How much waste is left?
-# And what is lost that {eq}`eq-padding` does not show?
+# *Hard, 20 minutes.* Before giving padding up, sort the sentences by length,
+# take 32 at a time, and pad each batch only to its own longest sentence. How
+# much waste is left? And what is lost that {eq}`eq-padding` does not show?
 #
-# *Solution (click to open)*
+# Solution (click to open):
 
 # %% tags=["hide-cell"]
 ordered = np.sort(length)

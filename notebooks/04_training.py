@@ -283,7 +283,7 @@ if preset.name == "laptop":
     assert level < 1.2 and log[-1]["val_loss"] < level
     curve = {r["step"] / preset.steps: r["val_loss"] for r in log
              if "val_loss" in r}
-    half, late, end = (min(curve.items(), key=lambda p: abs(p[0] - at))[1]
+    half, late, end = (curve[min(curve, key=lambda x: abs(x - at))]
                        for at in (0.5, 0.8, 1))
     assert late - end > half - late > 0
 
@@ -563,8 +563,9 @@ for name, two in ("with clipping", kept), ("without", freed):
     print(f"{name:14} gradient {two[spike, 1]:5.1f} at step {spike}, "
           f"off the line at step {below}, "
           f"last ten steps {two[-10:, 0].mean():.2f}")
+    usual = [f"{two[spike + wait, 2]:.2f}" for wait in (-1, 0, 20)]
     print(f"{'':14} usual size before and after it and 20 steps on:",
-          "  ".join(f"{two[spike + wait, 2]:.2f}" for wait in (-1, 0, 20)))
+          *usual)
 
 # %% tags=["remove-cell"]
 first = int((kept[:, 1] > 3).nonzero()[0])
