@@ -25,9 +25,9 @@ TYPED = (
     "CUDA 12.6", "checkpoints: 40 GB", "300 lines", "median 8 lines",
     "none over 40", "over 72 columns")
 
-# The same for chapters. What a cell counted or measured it prints, and the prose
-# does not repeat the digits; here stand numbers that nothing can change: of
-# papers and of 2023, of an example that the sentence makes up, of a definition.
+# The same for chapters. What a cell counted or measured it prints, and the
+# prose does not repeat the digits; here stand numbers that nothing can change:
+# of papers and of 2023, of a made-up example, of a definition.
 GIVEN = {
     "00_primer": (
         "is 1 for that token and 0 for all", "Why the 0.01?", "We added 0.01",
