@@ -166,7 +166,7 @@ def excerpts(run: Run) -> Tokens:
     texts = list(documents(run.val_tokens, run.tokenizer))
     if max(map(len, texts)) <= EXCERPT:
         return run.val_tokens
-    pieces = [text[start:end].rpartition("\n")[0] or text[start:end]
+    pieces = [(text[start:end].rpartition("\n")[0] or text[start:end]).strip()
               for share in EXCERPTS for text in texts
               for start in [text.find("\n", int(share * len(text))) + 1]
               for end in [start + EXCERPT]]

@@ -56,6 +56,33 @@ def test_sentences_leave_no_text_out(text):
     assert "".join(joined.split()) == kept
 
 
+def test_slices_lie_all_over_the_text_and_leave_short_text_whole():
+    ids = np.arange(100_000)
+    some = module.spread(ids, 10 * module.SLICES)
+    assert len(some) == 10 * module.SLICES
+    assert some.min() == 0 and some.max() == len(ids) - 1
+    starts = np.sort(some[::10])
+    assert np.ptp(np.diff(starts)) <= 1 and not np.all(np.diff(some) > 0)
+    assert np.array_equal(module.spread(ids[:50], 100), ids[:50])
+    assert np.array_equal(module.spread(ids, 9), ids[:9])
+
+
+def test_of_books_pieces_of_all_are_held_out(tmp_path, monkeypatch):
+    run = tiny.make_run(tmp_path)
+    books = list(module.documents(run.val_tokens, run.tokenizer))
+    assert module.excerpts(run) is run.val_tokens  # short ones stay whole
+    monkeypatch.setattr(module, "EXCERPT", 100)
+    found = module.excerpts(run)
+    pieces = list(module.documents(found, run.tokenizer))
+    assert len(pieces) == len(books) * len(module.EXCERPTS)
+    for number, piece in enumerate(pieces):  # book after book, in turn
+        book = books[number % len(books)]
+        assert piece in book and 0 < len(piece) <= 100
+        assert book[book.index(piece) - 1] == "\n"
+    again = module.excerpts(run)
+    assert np.array_equal(again.ids, found.ids)
+
+
 def test_an_epoch_shows_each_row_once_and_seeds_differ(text):
     rows = OLD.batch_tokens // WIDTH
     epoch = [text.batch(step, OLD, 0) for step in range(len(text.rows)
