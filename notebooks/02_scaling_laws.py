@@ -921,12 +921,12 @@ assert longer["validation"]["bits_per_byte"] < E_books
 # %% mystnb={"figure": {"caption": "The thirty runs on stories and on books, without those at other learning rates: same sizes, same tokens. The curves are the laws fitted to them.", "name": "fig-two-ladders"}, "image": {"alt": "Two panels of validation loss against parameters on a logarithmic axis, each with four groups of dots, one for a budget, and curves through them. On stories the curves lie far apart and fall below one nat; on books they lie close together around four."}}
 figure, axes = plt.subplots(1, 2)
 for ax, (name, one) in zip(axes, both.items()):
-    law, kept = refits[name].fit.law, one[one.rate == 1]
+    refit, kept = refits[name].fit.law, one[one.rate == 1]
     for colour, spent in zip(plots.PALETTE, np.unique(kept.budget)):
         valley = kept[kept.budget == spent]
         wide = np.geomspace(valley.N.min(), valley.N.max(), 50)
         ax.plot(valley.N, valley.loss, ".", color=colour)
-        ax.plot(wide, law.isoflop(spent, wide), color=colour,
+        ax.plot(wide, refit.isoflop(spent, wide), color=colour,
                 label=f"{spent:.1e} FLOPs")
     ax.set(xscale="log", xlabel="parameters N", title=name)
     ax.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
