@@ -1,7 +1,7 @@
 """From the recipe of 2023 to a cheaper one, one change at a time.
 
     python benchmarks/savings.py [--plan]
-    python benchmarks/savings.py --corpus BOOKS --name books --positions 1.5M
+    python benchmarks/savings.py --corpus BOOKS --name books
     python benchmarks/savings.py --line dropout=0.3 soft_cap=30
 
 Each line changes one thing in the recipe that the lines before it have left,
@@ -14,11 +14,11 @@ included, and is measured on the same held-out text. At the end the last
 recipe is run for a half, a quarter and so on of the positions, to see how
 short a run can be.
 
-Writes book/results/savings.json after every run, or with other text than the
-preset's stories savings_NAME.json. What it already holds is
-not done again, so an interrupted campaign goes on where it was, and two
-processes share the work. `--line` adds a line of your own to the end, and
-`--plan` says what the runs will take.
+Writes book/results/savings.json after every run, or savings_NAME.json with
+other text than the preset's stories. What it already holds is not done again,
+so an interrupted campaign goes on where it was, and two processes share the
+work. `--line` adds a line of your own to the end, and `--plan` says what the
+runs will take.
 """
 
 import argparse

@@ -197,6 +197,7 @@ def check(run: Run, path: Path, validation: int = VALIDATION) -> None:
 
 
 def main(arguments=None) -> None:
+    """Record the ladder that the command line asks for in book/results/."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("preset")
     parser.add_argument("--corpus", help="other text than the preset's")

@@ -748,6 +748,7 @@ if small.name == "laptop":
 # late, so a curve is worth comparing only near its end, and the envelope is
 # made of few ends. All three say that the preset is larger than it need be,
 # and the law says what that costs.
+#
 # ## Would it have known?
 #
 # A law that fits its own runs proves little: five constants bend to much.

@@ -42,7 +42,7 @@ card("06_cheaper", needs="chapters 2 and 4",
 
 # %%
 from course_lib.arguments import GPU_MFU
-from course_lib.budget import GPUS, flops_per_token
+from course_lib.budget import GPUS, count_parameters, flops_per_token
 
 # %%
 SENTENCES, ROW, REAL, HOURS = 74_004_228, 64, 1.1e9, 20  # of 2023
@@ -445,7 +445,6 @@ for line, before in zip(on_books["lines"], lines):
                     for share in shares))
 
 # %% tags=["remove-cell"]
-import course_lib.budget as budget
 from course_lib.presets import Preset
 
 
@@ -468,7 +467,7 @@ for name in ("warm-up and decay", "clipping", "AdamW as in chapter 4"):
     assert abs(steps[name]) < 0.06
 low, high = sorted(in_books("no dropout"))
 assert low < min(in_books("half the batch")) - 0.03 < high - 0.1
-size, whole = (budget.count_parameters(model).total for model in (
+size, whole = (count_parameters(model).total for model in (
     Preset.from_dict(on_books["preset"]).model, full.model))
 assert 280 < whole / size < 320
 
@@ -582,7 +581,7 @@ ax.legend(loc="lower right");
 # :::
 
 # %%
-from course_lib.budget import count_parameters, plan
+from course_lib.budget import plan
 from course_lib.scaling import published_fit
 
 # %%

@@ -89,8 +89,6 @@ NOT_PROSE = re.compile(
     r"\*?\(?\w+, \d+ minutes",  # how hard an exercise is
     re.M | re.S)
 NUMBER = re.compile(r"(?<![\w.-])\$?\d(?:[\d,.]*\d)?[%kMB]?(?![\w-])")
-
-
 FORMULA = re.compile(r"(?<!\d)\$(?!\s)[^$]*(?<!\s)\$(?!\d)")
 
 
