@@ -328,6 +328,10 @@ print("predicted:", bet)
 inside = bet.low <= outcome["val_loss"] <= bet.high
 print(f"measured:  {outcome['val_loss']:.2f},",
       "inside" if inside else "outside", "the interval")
+held = stages.prepared(small).val_tokens
+to_bits = held.tokens / (math.log(2) * held.bytes)
+print(f"in bits per byte: predicted {bet.loss * to_bits:.3f}, "
+      f"measured {outcome['val_loss'] * to_bits:.3f}")
 
 # %% [markdown]
 # A prediction made after the fact is only a story. This one could lose, and at
