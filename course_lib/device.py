@@ -109,17 +109,27 @@ def synchronize(device: str) -> None:
 
 
 def provenance(device: str) -> dict:
-    """Where a result comes from: device, versions, commit, command, date."""
-    root = Path(__file__).resolve().parent.parent
+    """Where a result comes from: device, versions, commit, command, date.
+
+    The commit is marked -dirty if other files than recorded results differ
+    from it: a campaign changes those as it goes.
+    """
     try:
-        commit = subprocess.run(
-            ["git", "describe", "--always", "--dirty"], cwd=root,
-            capture_output=True, text=True, check=False).stdout.strip()
-    except OSError:  # no git on this machine
-        commit = ""
+        commit = _git("describe", "--always")
+        if _git("status", "--porcelain", "--untracked-files=no",
+                "--", ":!book/results"):
+            commit += "-dirty"
+    except (OSError, subprocess.CalledProcessError):
+        commit = "unknown"  # no git, or no repository
     return dict(
         device=device_name(device), threads=torch.get_num_threads(),
         precision=precision(device), torch=torch.__version__,
-        python=platform.python_version(), commit=commit or "unknown",
+        python=platform.python_version(), commit=commit,
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         date=datetime.date.today().isoformat())
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(
+        ["git", *arguments], cwd=Path(__file__).resolve().parent.parent,
+        capture_output=True, text=True, check=True).stdout.strip()

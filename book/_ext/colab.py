@@ -25,11 +25,13 @@ import sys
 
 ADDRESS = "{address}"
 if importlib.util.find_spec("course_lib") is None:
-    get = ["git", "clone", "-q", "--depth", "1", ADDRESS, "course"]
-    subprocess.run(get, check=True)
-    os.chdir("course")
+    if not os.path.isdir("course"):
+        get = ["git", "clone", "-q", "--depth", "1", ADDRESS, "course"]
+        subprocess.run(get, check=True)
     pip = [sys.executable, "-m", "pip", "install", "-q"]
-    subprocess.run([*pip, ".[notebooks]"], check=True)'''
+    subprocess.run([*pip, "./course[notebooks]"], check=True)
+if os.path.isdir("course/course_lib"):  # after a restart, too
+    os.chdir("course")'''
 
 
 def address() -> str:
