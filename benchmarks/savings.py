@@ -3,6 +3,7 @@
     python benchmarks/savings.py [--plan]
     python benchmarks/savings.py --corpus BOOKS --name books
     python benchmarks/savings.py --line dropout=0.3 soft_cap=30
+    python benchmarks/savings.py --again first last --width 128 --out FILE
 
 Each line changes one thing in the recipe that the lines before it have left,
 and trains at three learning rates or more (factors of 2 around the last
@@ -17,8 +18,9 @@ short a run can be.
 Writes book/results/savings.json after every run, or savings_NAME.json with
 other text than the preset's stories. What it already holds is not done again,
 so an interrupted campaign goes on where it was, and two processes share the
-work. `--line` adds a line of your own to the end, and `--plan` says what the
-runs will take.
+work. `--line` adds a line of your own to the end, `--again` tunes and trains
+the first line, the last one that was kept, or both for another length of run
+or size of model, and `--plan` says what the runs will take.
 """
 
 import argparse
@@ -75,7 +77,8 @@ LINES = HABITS | IDEAS
 class Campaign:
     """The runs that a file holds, and those that it does not hold yet.
 
-    `locks` is a folder that all processes at work on the file share.
+    `locks` is a folder that all processes at work on the file share. Raises
+    ValueError for a file with runs of another model or vocabulary.
     """
 
     def __init__(self, path: Path, locks: Path, text: Text, base: Preset,
@@ -86,6 +89,8 @@ class Campaign:
             provenance=provenance("cpu"), preset=base.to_dict(),
             positions=positions, real_share=text.real)
         locks.mkdir(parents=True, exist_ok=True)
+        if self.read()["preset"]["model"] != self.about["preset"]["model"]:
+            raise ValueError(f"{path} holds runs of another size of model")
 
     def read(self) -> dict:
         """The file's contents."""
@@ -218,6 +223,11 @@ def main(arguments=None) -> None:
     parser.add_argument("--line", nargs="+", metavar="FIELD=VALUE",
                         type=field_value, help="a line of your own, beside "
                         "what was kept of the recorded ones")
+    parser.add_argument("--again", nargs="+", choices=("first", "last"),
+                        help="only these of the recorded lines")
+    parser.add_argument("--layers", type=int, default=2, help="%(default)s")
+    parser.add_argument("--width", type=int, default=64, help="a multiple of "
+                        "32, the width of a head (%(default)s)")
     parser.add_argument("--preset", default="laptop", help="whose stories "
                         "and vocabulary (%(default)s)")
     parser.add_argument("--corpus", help="other text than its stories")
@@ -230,11 +240,13 @@ def main(arguments=None) -> None:
     options = parser.parse_args(arguments)
     if bool(options.corpus) != bool(options.name):
         parser.error("--corpus and --name go together")
+    if options.again and not options.out:
+        parser.error("--again needs --out, beside the recorded file")
     preset, record = load_preset(options.preset), "savings.json"
     if options.corpus:
         preset = replace(preset, name=options.name, corpus=options.corpus)
         record = f"savings_{options.name}.json"
-    base = small(preset)
+    base = small(preset, options.layers, options.width // 32, options.width)
     if options.plan:
         runs, flop = planned(base, options.positions)
         print(f"{runs} runs, {flop / 1e12:.0f} TFLOP")
@@ -247,15 +259,20 @@ def main(arguments=None) -> None:
         path, run.folder / "savings", Text(run, options.positions // 64 + 64),
         base, options.positions,
         report=lambda line: print(line, flush=True))
-    if not options.line:
+    if not options.line and not options.again:
         work.follow(LINES, shorter=SHORTER)
         return
     kept = [line for line in json.loads(recorded.read_text())["lines"]
-            if line["kept"]][-1]
-    changes = dict(options.line)
-    name = " ".join(f"{key}={value}" for key, value in changes.items())
-    work.follow({"what was kept": {}, name: changes},
-                Recipe.from_dict(kept["recipe"]), kept["rate"])
+            if line["kept"]]
+    for which in options.again or ():
+        line = dict(first=kept[0], last=kept[-1])[which]
+        work.follow({line["name"]: {}}, Recipe.from_dict(line["recipe"]),
+                    line["rate"])
+    if options.line:
+        changes = dict(options.line)
+        name = " ".join(f"{key}={value}" for key, value in changes.items())
+        work.follow({"what was kept": {}, name: changes},
+                    Recipe.from_dict(kept[-1]["recipe"]), kept[-1]["rate"])
 
 
 if __name__ == "__main__":

@@ -135,26 +135,49 @@ def test_another_processes_run_is_waited_for_and_the_rest_done(
     assert [r["rate"] for r in work.read()["runs"]] == [2.0, 3.0, 1.0]
 
 
-def test_a_line_of_ones_own_is_one_command(
-        prepared_text, work, tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def recorded(prepared_text, work, tmp_path, monkeypatch):
+    """A recorded file of two lines that were kept, and `main` beside it."""
     run, _ = prepared_text
+    preset = small(run.preset, layers=1, heads=1, width=32)
     monkeypatch.setattr(savings, "RESULTS", tmp_path)
-    monkeypatch.setattr(savings, "load_preset", lambda name: run.preset)
-    monkeypatch.setattr(savings, "small", lambda preset: preset)
+    monkeypatch.setattr(savings, "load_preset", lambda name: preset)
     monkeypatch.setattr(stages, "prepared", lambda preset: run)
     work.path, work.text = tmp_path / "savings.json", Text(run, rows=40)
+    work.base = preset
     start = Recipe(batch_tokens=64)
-    work.follow(dict(start={}), start, 1e-2)
-    recorded = work.path.read_bytes()
-    out = tmp_path / "own.json"
-    savings.main(["--line", "packed=true", "schedule=cosine",
-                  "--positions", "640", "--out", str(out)])
+    for name, recipe in (("start", start), ("end", start.but(packed=True))):
+        work.follow({name: {}}, recipe, 1e-2)
+    return work.path
+
+
+SMALL = ["--positions", "640", "--layers", "1", "--width", "32", "--out"]
+
+
+def test_a_line_of_ones_own_is_one_command(recorded, tmp_path, capsys):
+    before, out = recorded.read_bytes(), tmp_path / "own.json"
+    savings.main(["--line", "clip=1", "schedule=cosine", *SMALL, str(out)])
     base, own = json.loads(out.read_text())["lines"]
-    assert own["changes"] == dict(packed=True, schedule="cosine")
-    assert own["name"] == "packed=True schedule=cosine"
-    assert base["recipe"] == start.to_dict()
-    assert work.path.read_bytes() == recorded
+    assert own["changes"] == dict(clip=1, schedule="cosine")
+    assert own["name"] == "clip=1 schedule=cosine"
+    assert base["recipe"] == Recipe(batch_tokens=64, packed=True).to_dict()
+    assert recorded.read_bytes() == before
     assert "kept" in capsys.readouterr().out
+
+
+def test_recorded_lines_are_tuned_again_at_another_size(recorded, tmp_path):
+    out = tmp_path / "longer.json"
+    savings.main(["--again", "first", "last", *SMALL[2:], str(out),
+                  "--positions", "1280"])
+    longer = json.loads(out.read_text())
+    assert [line["name"] for line in longer["lines"]] == ["start", "end"]
+    assert {run["asked"] for run in longer["runs"]} == {1280}
+    assert len(rates(longer, "start")) >= 3
+    with pytest.raises(ValueError, match="another size"):
+        savings.main(["--again", "first", "--layers", "2", "--width", "32",
+                      "--out", str(out)])
+    with pytest.raises(SystemExit):
+        savings.main(["--again", "first"])
 
 
 def test_the_plan_is_said_and_nothing_run(tmp_path, monkeypatch, capsys):
