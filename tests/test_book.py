@@ -21,7 +21,8 @@ import pytest
 import yaml
 from PIL import Image
 
-pytestmark = pytest.mark.book
+# one worker, so that the book is built once
+pytestmark = [pytest.mark.book, pytest.mark.xdist_group("book")]
 
 REPO = Path(__file__).resolve().parent.parent
 OUT = REPO / "_build" / "smoke"
