@@ -34,8 +34,11 @@ card("05_sampling", needs="chapter 4",
 # after 10%, and at the end. We give each the same beginning, "life is about",
 # and the same random numbers, so that only the weights differ.
 #
-# **Predict.** What will be right first: which tokens are common, the
-# spelling of words, or the thread of a sentence?
+# :::{admonition} Predict
+# :class: hint
+# What will be right first: which tokens are common, the spelling of words, or
+# the thread of a sentence?
+# :::
 
 # %%
 from course_lib.sample import generate
@@ -170,9 +173,12 @@ for ax, (name, options) in zip(axes, settings.items()):
 # built. The outline is the model's own row, the filled bar what is left of it,
 # and below stand four continuations, always with the same random numbers.
 #
-# **Predict**, then drag. At temperature 2, how much of the probability sits
-# in the bar of all other tokens? How many tokens does the lowest top-p leave?
-# And where between the two ends do the sentences fall apart?
+# :::{admonition} Predict
+# :class: hint
+# Before you drag: at temperature 2, how much of the probability sits in the bar
+# of all other tokens? How many tokens does the lowest top-p leave? And where
+# between the two ends do the sentences fall apart?
+# :::
 
 # %%
 from course_lib.interactive import show_chart
@@ -193,8 +199,10 @@ show_chart(sampling_chart(grid), "Bars of the likeliest next tokens, "
 #
 # Here is another beginning, drawn twice at each of three settings.
 #
-# **Predict.** Which setting will write the same text twice? Which will lose
-# the thread?
+# :::{admonition} Predict
+# :class: hint
+# Which setting will write the same text twice? Which will lose the thread?
+# :::
 
 # %%
 start = tokenizer.encode("One morning")
@@ -231,8 +239,10 @@ for penalty in (1.0, 1.3, 2.0):
 # causal, so their keys and values are what they were. Keep them, and each
 # new token costs one token's work. That is the {term}`KV cache`.
 #
-# **Predict.** For the longest text in the figure, how many times faster is
-# the cache?
+# :::{admonition} Predict
+# :class: hint
+# For the longest text in the figure, how many times faster is the cache?
+# :::
 
 # %% mystnb={"figure": {"caption": "Time to generate, with and without the cache, for growing lengths. Both give the same tokens.", "name": "fig-cache"}, "image": {"alt": "Time against tokens generated: both curves climb, the one without a cache far more steeply."}}
 import time
@@ -281,7 +291,10 @@ assert with_cache == without
 # {cite}`dettmers2022`. We time a model of the full size, with random weights,
 # since they take as long as any others.
 #
-# **Predict.** A quarter of the bytes: how many times the speed?
+# :::{admonition} Predict
+# :class: hint
+# A quarter of the bytes: how many times the speed?
+# :::
 
 # %%
 from course_lib.model import GPT
@@ -363,8 +376,11 @@ assert bits["this book's GPT"] < min(
 # the loss is their mean (in nats). So we can print a story and see where our
 # own model is surprised. It has never read this one.
 #
-# **Predict.** Where will the surprises be: at the start of words or at their
-# end? At names? At the second mention of a name?
+# :::{admonition} Predict
+# :class: hint
+# Where will the surprises be: at the start of words or at their end? At names?
+# At the second mention of a name?
+# :::
 
 # %%
 import numpy as np
@@ -456,8 +472,11 @@ assert (sum(bits_of(sentence)) / len(austen.encode())
 # there are only so many ways to say that it rained. What helps are texts that
 # cannot be copies: the held-out stories.
 #
-# **Predict.** Which will share longer runs with the training text: twenty
-# stories of the model, or twenty that it never saw?
+# :::{admonition} Predict
+# :class: hint
+# Which will share longer runs with the training text: twenty stories of the
+# model, or twenty that it never saw?
+# :::
 
 # %%
 from course_lib.copies import longest_copies
