@@ -90,13 +90,18 @@ def make_optimizer(model: GPT, preset: Preset) -> torch.optim.AdamW:
 def train_step(model, optimizer, batch, rate, clip, micro_rows=None,
                precision=None, scaler=None, loss_of=None):
     """One update from (ids, targets), each (rows, T); returns the loss in
-    nats and the gradient's norm before clipping, both still tensors.
+    nats per token and the gradient's norm before clipping, both scalars
+    that are still on the device.
 
-    More than `micro_rows` rows are done in turns, whose gradients add up to
-    those of the whole batch. With a norm that is no number nothing is
-    updated: that is decided on the device, which need not be waited for.
-    `scaler` lifts float16's small gradients into its range and lowers them
-    again (Micikevicius et al. 2018); `loss_of` is `distributed.share`'s.
+    `rate` is the learning rate of this step, `clip` the largest norm of the
+    gradient over all weights, `precision` a context such as
+    torch.autocast's. More than `micro_rows` rows (all, without) are done in
+    turns, whose gradients add up to those of the whole batch. With a norm
+    that is no number nothing is updated: that is decided on the device,
+    which need not be waited for. `scaler`, a torch.amp.GradScaler, lifts
+    float16's small gradients into its range and lowers them again
+    (Micikevicius et al. 2018). `loss_of(ids, targets, last)` is
+    `distributed.share`'s, by default the model's own loss.
     """
     ids, targets = batch
     micro_rows = micro_rows or len(ids)

@@ -907,9 +907,10 @@ assert 6 * N < exact
 # counts as you change its shape. Channels are heads times channels a head, so
 # another head here is a wider model, not a finer cut. Memory is for numbers of
 # four bytes: a parameter in training takes 16, four each for the weight, its
-# gradient and the two running averages that the optimizer, {term}`AdamW`, keeps
-# (chapter 4 says why). What each layer computes and has to keep for the backward
-# pass comes on top. A saved model, a {term}`checkpoint`, leaves out the gradients.
+# gradient and the two running averages that the {term}`optimizer`, {term}`AdamW`,
+# keeps (chapter 4 says why). What each layer computes and has to keep for the
+# backward pass comes on top. A saved model, a {term}`checkpoint`, leaves out the
+# gradients.
 #
 # :::{admonition} Predict
 # :class: hint

@@ -815,8 +815,8 @@ print(f"{guess.loss * to_bits:.3f} bits per byte "
 # against the outcome. The second unit is for comparing with other
 # tokenizers: bytes are the same for all of them.
 #
-# The stories come from a grammar whose exact entropy is known, a loss that no
-# model can get below. A fitted $E$ claims to be that number. Is it?
+# The stories come from a grammar whose exact {term}`entropy` is known, a loss
+# that no model can get below. A fitted $E$ claims to be that number. Is it?
 
 # %%
 floor = stories.entropy_bits_per_byte() / to_bits

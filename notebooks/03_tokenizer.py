@@ -12,7 +12,8 @@
 # The GPT of chapter 1 reads integers. This chapter makes them: it takes text
 # apart into {term}`tokens <token>`, checks that not one byte is lost on the
 # way, and lays the result out so that training wastes nothing. The recipe of
-# 2023 lost on both counts, and you will measure how much.
+# 2023 wasted three quarters of its positions, and its tokenizer could not read
+# a prompt with a capital letter in it. You will measure both.
 
 # %%
 from course_lib.presets import load_preset
@@ -21,7 +22,7 @@ from course_lib.show import card, show_source
 preset = load_preset()          # $COURSE_SCALE: smoke, laptop or full
 card("03_tokenizer",
      needs="Python strings and dictionaries; tokens and nats from the "
-           "primer",
+           "primer; from chapter 1, what an entry costs",
      gives="a byte-pair tokenizer written by hand and equal to the "
            "library's, the real one, and the token files that "
            "chapter 4 trains on")
@@ -61,7 +62,7 @@ for paragraph in stories.story(seed=0, index=1).split("\n"):
 # %% [markdown]
 # Stories like this one are drawn from a grammar in which every choice has a
 # known probability. That makes them dull to read in quantity and precious to
-# measure with, because the entropy of the text, the {term}`bits per byte` that
+# measure with, because the {term}`entropy` of the text, the {term}`bits per byte` that
 # the best of all possible models would still have to pay, is known exactly.
 # No real text can offer that.
 
@@ -149,8 +150,8 @@ print(f"lost of the rows:      {share_lost(lossy, rows[:200]):.1%}")
 # %% [markdown]
 # A few per cent sounds harmless. But they are every capital letter, every
 # quotation mark and every line break: a model behind this tokenizer can
-# neither read one nor write one. Training does not show it, because of the
-# text it was trained on nothing is lost.
+# neither read one nor write one. Training does not show it, because the
+# training text itself loses nothing.
 #
 # The mend is one argument. `initial_alphabet` puts all 256 bytes into the
 # vocabulary before training starts, whether they occur or not.
@@ -220,6 +221,7 @@ for text in [*texts[:50], line, "a\t b \n\n c  d'll 'S ½²x_y"]:
 # %%
 from collections import Counter
 
+# GPT-2's order: first the bytes that can be seen when printed
 printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
 order = printable + [b for b in range(256) if b not in printable]
 BYTES = [b""] + [bytes([b]) for b in order]      # id -> bytes
@@ -393,7 +395,7 @@ def encode(text, merges):
     return ids
 
 
-def decode(ids):
+def decode(ids, vocab):
     return b"".join(vocab[i] for i in ids).decode(errors="replace")
 
 
@@ -401,7 +403,7 @@ def decode(ids):
 ids = encode("Life is about merging", merges)
 print(ids)
 print(*(vocab[i] for i in ids))
-assert decode(encode(line, merges)) == line
+assert decode(encode(line, merges), vocab) == line
 
 # %% [markdown]
 # The decoder may not be strict: a model can put out half a character, since a
@@ -698,9 +700,8 @@ show_source(data.split_document)
 
 # %% [markdown]
 # A hash is a fingerprint of the text, a number spread evenly over its range.
-# Whether it falls in the lowest 5%, `VALIDATION` in the code, is the toss of a
-# coin with a memory: one text, one answer. Whole documents are held out,
-# because the sentence after one that was trained on is too easy a question.
+# Whether it falls in the lowest 5%, `VALIDATION` in the code, decides, and for
+# one text always in the same way. Whole documents are held out, because the sentence after one that was trained on is too easy a question.
 # For the same reason a document of BookCorpus, whose rows are single
 # sentences, is a thousand rows.
 
@@ -770,7 +771,9 @@ print(f"planned {flop * N_TOKENS:.2g} FLOP, "
       f"spent {flop * N_SENTENCES * L:.2g}")
 
 # %% [markdown]
-# Three quarters of the money. {term}`Packing <packing>` spends none on filler:
+# More than three quarters of the money, or three quarters if the end-of-text
+# that closes each row counts as text, as in [chapter 4](04_training.ipynb).
+# {term}`Packing <packing>` spends none on filler:
 # it lays all documents end to end, with one end-of-text token in front of the
 # first and one after each.
 
@@ -853,7 +856,7 @@ print(f"{recorded['rows']:,} sentences of books, "
       f"{recorded['vocab_size']:,} entries,",
       recorded["provenance"]["device"])
 print(f"{'':23}   1 core      2 cores, and for {size / 1e3:.1f} GB")
-one, two = (recorded["speeds_by_cores"][cores] for cores in "12")
+one, two = (recorded["speeds_by_cores"][cores] for cores in ("1", "2"))
 for way in one:
     a, b = (part[way]["megabytes_per_second"] for part in (one, two))
     print(f"{way:23} {a:5.1f} MB/s {b:5.1f} MB/s "
@@ -890,9 +893,8 @@ for part in (one, two):
 # package also joins, counts, checks and writes, which costs it more than a
 # third on one core, and a second core makes up for that. Minutes are little
 # beside a day of training, but the 2023 way takes them in every {term}`epoch`,
-# that is, every pass over the text, and again in every run. Memory rises by a
-# tenth of a gigabyte and then stays where it is, because text comes in and
-# goes out a few megabytes at a time.
+# that is, every pass over the text, and again in every run. Memory does not
+# grow with the text, which comes in and goes out a few megabytes at a time.
 #
 # ## Which windows make a batch?
 #

@@ -23,7 +23,7 @@ from course_lib.show import card, show_source
 
 preset = load_preset()  # $COURSE_SCALE: smoke, laptop or full
 plots.use_style()
-card("04_training", needs="chapters 0, 1 and 3",
+card("04_training", needs="chapters 0, 1 and 3; chapter 2 for its bet",
      gives="a trained GPT, and a bill that you can check",
      full_run=True, trains=True)
 
@@ -87,14 +87,16 @@ print(f"the learning rate: {preset.learning_rate}")
 
 # %% tags=["remove-cell"]
 assert abs(loss.item() - math.log(preset.model.vocab_size)) < 0.3
-assert again < loss
+assert again < loss - 0.15
 moved = (weight - before)[0, 0].item()
 assert moved * slope < 0
 assert abs(abs(moved) / preset.learning_rate - 1) < 0.02
 
 # %% [markdown]
-# The weight went against its gradient, but by the learning rate, however small
-# the gradient was. That is the optimizer's doing, {term}`AdamW`
+# The loss on these eight rows fell by far more than a tenth, which promises
+# nothing for other rows; and a real run does not begin with a step as long as
+# this, as we will see. The weight went against its gradient, but by the learning
+# rate, however small the gradient was. That is the {term}`optimizer`'s doing, {term}`AdamW`
 # {cite}`loshchilov2019`. For each weight it keeps two running averages, of the
 # gradient and of its square, and steps along the first divided by the root of
 # the second, which is the gradient's usual size. So a weight that rarely hears
@@ -239,13 +241,14 @@ run = stages.trained(preset)
 log = run.log
 print(f"{preset.steps:,} steps of {preset.batch_tokens:,} tokens")
 
-# %% mystnb={"figure": {"caption": "Loss over tokens seen, on training batches and on held-out text. The dashed line is the entropy of the stories, which no model can beat.", "name": "fig-loss-curve"}, "image": {"alt": "Training and validation loss fall together, steeply and then slowly, towards the entropy of the stories."}}
+# %% mystnb={"figure": {"caption": "Loss over tokens seen, on training batches and on held-out text. The last point is measured on all held-out text, those before it on its beginning. The dashed line is the entropy of the stories, which no model can beat.", "name": "fig-loss-curve"}, "image": {"alt": "Training and validation loss fall together, steeply and then slowly, towards the entropy of the stories."}}
 from course_lib.stories import entropy_bits_per_byte
 
-nats = math.log(2) * val_tokens.bytes / (val_tokens.tokens - 1)
+# what turns bits per byte into nats per token
+nats_per = math.log(2) * val_tokens.bytes / (val_tokens.tokens - 1)
 plots.plot_loss(log, label=preset.name)
 if run.record["corpus"]["name"].startswith("stories"):
-    plt.axhline(entropy_bits_per_byte() * nats, color="black",
+    plt.axhline(entropy_bits_per_byte() * nats_per, color="black",
                 linestyle="--", label="entropy of the stories")
 plt.ylim(bottom=0)
 plt.legend();
@@ -263,6 +266,9 @@ if run.record["corpus"]["name"].startswith("stories"):
 # %% [markdown]
 # What was learned when? For milestones, count: how low can a model get that
 # knows only how common each token is? One that sees the token before, or two?
+# The {term}`entropy` of pairs, less that of single tokens, is what the second
+# token costs when the first is known. (The counts are measured on the text that
+# was counted. With a large vocabulary that makes the later ones too low.)
 
 # %%
 import numpy as np
@@ -270,6 +276,7 @@ import numpy as np
 piece = np.array(train_tokens.ids[:2_000_000], np.int64)
 groups, known = 0, 0.0
 for n, name in enumerate(("single tokens", "pairs", "triples")):
+    # each run of n + 1 tokens as one number
     groups = groups * preset.model.vocab_size + piece[n:n - 3]
     share = np.unique(groups, return_counts=True)[1] / len(groups)
     level = -(share * np.log(share)).sum() - known
@@ -316,8 +323,10 @@ print(f"{clipped} of {len(steps)} steps were clipped")
 
 # %% [markdown]
 # [Chapter 2](02_scaling_laws.ipynb) made a bet on the final loss, before any of
-# these steps was taken, from smaller models on the same text. At smoke scale
-# the ladder is too short to mean anything; at the others, did it win?
+# these steps was taken. Its *ladder* is a series of smaller models trained on
+# the same text; its *law* is a curve fitted to where they ended, in the number
+# of parameters and of tokens, with a floor $E$ that no size gets below. At smoke
+# scale the ladder is too short to mean anything; at the others, did it win?
 
 # %%
 from course_lib import ladder
@@ -329,9 +338,11 @@ inside = bet.low <= outcome["val_loss"] <= bet.high
 print(f"measured:  {outcome['val_loss']:.2f},",
       "inside" if inside else "outside", "the interval")
 held = stages.prepared(small).val_tokens
-to_bits = held.tokens / (math.log(2) * held.bytes)
+to_bits = (held.tokens - 1) / (math.log(2) * held.bytes)
 print(f"in bits per byte: predicted {bet.loss * to_bits:.3f}, "
       f"measured {outcome['val_loss'] * to_bits:.3f}")
+miss = outcome["val_loss"] - bet.loss
+print(f"missed by {miss:+.3f} nats")
 
 # %% [markdown]
 # A prediction made after the fact is only a story. This one could lose, and at
@@ -356,16 +367,16 @@ print(f"half the rate gains {gain:.3f} nats")
 
 # %% tags=["remove-cell"]
 if preset.name == "laptop":
-    miss = outcome["val_loss"] - bet.loss
     assert not inside and outcome["val_loss"] > bet.high
     assert 0 < gain < miss / 4
 
 # %% [markdown]
-# That is a gain, and far less than what is missing. So it is the law, and
-# chapter 2 has shown its weak place: a floor $E$ fitted as zero, where the
-# stories have an entropy, and a window that begins in the middle of one hides
-# some of what a reader would know. The small runs were too far above the true
-# floor to see it. A law knows the stretch that it was fitted to.
+# That is a gain, and far less than what is missing, so the rate is not the main
+# cause. The law is the likelier one, and chapter 2 has shown its weak place: a
+# floor $E$ fitted as zero, where the stories have an entropy, and a window that
+# begins in the middle of one hides some of what a reader would know. The small
+# runs were too far above the true floor to see it. A law knows the stretch that
+# it was fitted to.
 #
 # Stories of a grammar are easy on purpose. What does the same trainer do with
 # real prose? Here is a recorded run on public-domain books. Its tokenizer is
@@ -391,7 +402,7 @@ print(f"{books['parameters']:,} parameters, {shape['n_layer']} layers, "
 bits = books["validation"]["bits_per_byte"]
 print(f"held-out book: {bits:.3f} bits per byte")
 
-# %% mystnb={"figure": {"caption": "Held-out bits per byte on real books (recorded) and on the stories (this run). Dashed and dotted: what two programs without a network need for the books.", "name": "fig-books-curve"}, "image": {"alt": "Two falling curves of bits per byte against tokens on a logarithmic axis. The one for books falls ever more slowly and ends just under a dashed line; the one for stories falls far below it."}}
+# %% mystnb={"figure": {"caption": "Held-out bits per byte on real books (recorded) and on the stories (this run). The last point of each is measured on all held-out text, those before it on its beginning. Dashed and dotted: what two programs without a network need for the books.", "name": "fig-books-curve"}, "image": {"alt": "Two falling curves of bits per byte against tokens on a logarithmic axis. The one for books falls ever more slowly and ends just under a dashed line; the one for stories falls far below it."}}
 curves = {"books": (books["validation_log"], "o-"),
           "stories": (log, "s-")}
 for name, (records, style) in curves.items():
@@ -415,11 +426,16 @@ print(f"the books' run is {1 - bits / best:.0%} below the table "
 
 # %% tags=["remove-cell"]
 assert bits < best < others["xz -9, after the training text"]
+curve = [(r["tokens"], r["val_bits_per_byte"])
+         for r in books["validation_log"]]
+passed = books["training"]["tokens"] / books["training"]["passes"]
+fifth = [value for tokens, value in curve[:-1] if tokens >= 4 * passed]
+assert 0.005 < fifth[0] - fifth[-1] < 0.02
 
 # %% [markdown]
 # It beats them, the table only just. Nobody knows the exact entropy of prose,
 # but this is not it: in its fifth pass over the same books the curve was still
-# falling a little.
+# falling, by about a hundredth of a bit.
 
 # %% [markdown]
 # ## What is each trick for?
@@ -494,7 +510,6 @@ for trick in "no warm-up", "no clipping":
     assert min(ends_of(trick)) > max(ours) + 5 * luck
     assert max(ends_of(trick)) - min(ends_of(trick)) > 1
     assert all(loss_at(one, 40) > 4.8 for one in lines[trick])
-assert abs(means["no warm-up"] - means["no clipping"]) < 0.1
 assert all(loss_at(one, 40) < 4.3 for one in base)
 assert max(ends_of("constant rate")) < min(ours) - 5 * luck
 assert all(one["diverged"] is None for one in recorded["runs"])
@@ -506,10 +521,9 @@ for late, flat in zip(ends_of("late fall"), ends_of("constant rate")):
     assert abs(late - flat) < 0.05
 
 # %% [markdown]
-# **Warm-up and clipping** are missed badly, and about equally. Without either,
-# the loss slows down early, while the baseline's falls on, and never makes up
-# for it. How far behind a run ends is luck: the two seeds end more than a nat
-# apart. And clipping does this by acting on a few steps, as the last line says.
+# **Warm-up and clipping** are both missed badly. Without either, the loss slows
+# down early, while the baseline's falls on, and never makes up for it. Which of
+# them is missed more, two seeds that end more than a nat apart cannot say. And clipping does this by acting on a few steps, as the last line says.
 #
 # **The cosine** is not missed at all. With a constant rate both seeds end far
 # *below* the baseline, by many times what the seeds differ. Look at the end of
@@ -709,17 +723,18 @@ assert interrupted[-1]["step"] < tiny.steps
 # of one token. The speed is a share of what the device could do at best,
 # called {term}`MFU` {cite}`chowdhery2022`. On a GPU the data sheet says what
 # is best; on a shared CPU nobody does, so here is the plain speed of this run.
+# The time is that of the training steps, without evaluating and saving.
 
 # %%
 from course_lib.budget import flops_per_token
 
 work = flops_per_token(preset.model, T)
-speeds = sorted(r["tokens_per_second"] for r in run.timing)
-speed = speeds[len(speeds) // 2]
+seconds = run.timing[-1]["seconds"]
+speed = preset.steps * preset.batch_tokens / seconds
 print(f"work per token  {work / 1e6:,.1f} MFLOP")
-print(f"median speed    {speed:,.0f} tokens/s = "
+print(f"mean speed      {speed:,.0f} tokens/s = "
       f"{work * speed / 1e9:,.0f} GFLOP/s")
-print(f"time            {run.timing[-1]['seconds'] / 60:.1f} minutes")
+print(f"time            {seconds / 60:.1f} minutes")
 
 # %% [markdown]
 # For the full model we can *project* the bill on rented GPUs, at chapter 2's
@@ -745,7 +760,7 @@ for name, gpu in GPUS.items():
 # (case-083)=
 # ## The case of the perplexity of 0.83
 #
-# The 2023 recipe that this book rebuilds ended with a "final perplexity" of
+# The 2023 recipe that this book rebuilds {cite}`honda2023` ended with a "final perplexity" of
 # 0.83. Perplexity is $e^L$ with $L \ge 0$: it cannot be below one. Before we
 # look, what could produce such a number? Take a minute; you know enough.
 #
@@ -794,11 +809,11 @@ for step in range(150):
 
 # %%
 with torch.no_grad():
-    nats = F.cross_entropy(padder(x[:held][:512]).flatten(0, 1),
+    paid = F.cross_entropy(padder(x[:held][:512]).flatten(0, 1),
                            y[:held][:512].flatten(), reduction="none")
 mask = real[:held][:512].flatten()
 everything, honest, padding = (
-    nats.mean(), nats[mask].mean(), nats[~mask].mean())
+    paid.mean(), paid[mask].mean(), paid[~mask].mean())
 print(f"mean over all positions  {everything:.2f}   <- 'perplexity'")
 print(f"mean over real tokens    {honest:.2f} nats: "
       f"perplexity {honest.exp():.1f}")
@@ -811,7 +826,7 @@ assert torch.allclose(share * honest + (1 - share) * padding,
                       everything, atol=1e-4)
 
 # %% [markdown]
-# There is the mystery, solved. After end-of-text comes padding, and after
+# That explains the number. After end-of-text comes padding, and after
 # padding comes padding: nothing is easier to predict, so those positions cost
 # next to nothing and drag the mean down. The number that was printed is, near
 # enough, the loss on real tokens *times the share of real tokens*. Apply that
@@ -825,9 +840,10 @@ print(f"0.83 / {share:.3f} = {0.83 / share:.2f} nats per real token, "
       f"a perplexity of {math.exp(0.83 / share):.0f}")
 
 # %% [markdown]
-# That is an honest number for such a model, and nothing to be ashamed of.
-# The expensive part is the other one: three of every four FLOPs were spent
-# on learning that padding follows padding. Packing, as in
+# That is a possible perplexity, if a flattering one: nothing had been held out,
+# so it is of text that the model was trained on. The expensive part is the other
+# one: three of every four FLOPs were spent on learning that padding follows
+# padding. Packing, as in
 # [chapter 3](03_tokenizer.ipynb), makes the same dollars buy four times the
 # text.
 #

@@ -69,7 +69,7 @@ GIVEN = {
         'perplexity" of 0.83', "up to 64 tokens", "has 14.9 tokens",
         "row of 64", "in 40 steps", "padding to 32 instead of 64"),
     "05_sampling": (
-        "after 1% of the steps, after 10%", "temperature 2,",
+        "after 1% of the steps, after 10%", "-127 to 127",
         "instead of 32", "logits 2 and 0", "top-p 0.9", "temperature 0.25",
         "temperature 0.2"),
     "06_cheaper": (

@@ -7,7 +7,6 @@ number that can go stale, and a name that is not here fails the strict build.
 
 import ast
 import json
-import math
 import re
 import shlex
 from pathlib import Path
@@ -19,11 +18,11 @@ from course_lib.show import RESULTS, about, full_flop, load_result
 
 REPO = Path(__file__).resolve().parent.parent.parent
 # What the post of 2023 and its code state: words and numbers not of ours.
-POST = dict(reported=0.83, row=64, sentence=14.9, hours=20, dollars=50)
+POST = dict(row=64, sentence=14.9, hours=20, dollars=50)
 NOW = ("V100", "L4", "RTX 4090", "A100", "H100")
 RENTED = "A100"
 # Minutes that nobody measured, so the page calls them assumed.
-SET_UP, AFTER = 15, 5
+SET_UP, BEFORE, AFTER = 15, 10, 5
 COPY = 10e6  # bytes a second
 NIGHT = 8  # hours
 PROVENANCE = ("device", "threads", "precision", "torch", "python", "commit",
@@ -63,23 +62,9 @@ def mfu() -> str:
     return f"{GPU_MFU:.0%}"
 
 
-def post_nats() -> str:
-    """The post's loss for a real token, from what it reports."""
-    return f"{_post_nats():.2f}"
-
-
-def post_perplexity() -> str:
-    """The perplexity that goes with it."""
-    return f"{math.exp(_post_nats()):.0f}"
-
-
 def post_padding() -> str:
     """The share of the post's positions that held padding."""
     return f"{1 - (POST['sentence'] + 1) / POST['row']:.0%}"
-
-
-def _post_nats() -> float:
-    return POST["reported"] * POST["row"] / (POST["sentence"] + 1)
 
 
 def full_parameters() -> str:
@@ -225,13 +210,14 @@ def rent() -> dict[str, float]:
     size = full.tokens * min(
         rows, key=lambda r: abs(r["vocab_size"] - full.model.vocab_size)
     )["bytes_per_token"]
-    packing = load_result("packing.json")["speeds_by_cores"]
-    speed = packing[max(packing, key=int)]["course_lib"]
+    # reading the files is in it, unlike in the speeds by cores
+    packed = load_result("packing.json")["curve"][-1]
     weights = 4 * count_parameters(full.model).total
     return {
         "start, clone, `make env` (assumed)": SET_UP / 60,
-        "`course prepare` (projected)":
-            size / speed["megabytes_per_second"] / 1e6 / 3600,
+        "download the text, train the tokenizer (assumed)": BEFORE / 60,
+        "encode and pack the text (projected)":
+            size * packed["seconds"] / packed["bytes"] / 3600,
         "`course train` (projected)": hours(full_flop(), RENTED, GPU_MFU),
         "evaluate, sample, export (assumed)": AFTER / 60,
         "copy the model home (assumed)": weights / COPY / 3600}
@@ -254,12 +240,12 @@ def renting() -> str:
 def renting_note() -> str:
     """What the bill assumes."""
     gpu = GPUS[RENTED]
-    speeds = load_result("packing.json")["speeds_by_cores"]
+    cores = load_result("packing.json")["provenance"]["threads"]
     return (f"One {gpu.name} at ${gpu.dollars_per_hour:g} an hour "
             f"({gpu.price_source}). Training is projected at an assumed MFU "
-            f"of {mfu()}; preparing, at the speed measured on "
-            f"{max(speeds, key=int)} CPU cores, and a rented machine has "
-            f"more of them; copying, at {COPY / 1e6:.0f} MB/s.")
+            f"of {mfu()}; encoding, at the speed measured on {cores} CPU "
+            "cores, and a rented machine has more of them; copying, at "
+            f"{COPY / 1e6:.0f} MB/s.")
 
 
 def forgotten() -> str:
@@ -279,9 +265,9 @@ def prices() -> str:
          for gpu in GPUS.values()])
 
 
-SAID = (bill, mfu, post_nats, post_perplexity, post_padding,
-        full_parameters, full_tokens, chapters, chapters_note, samples,
-        samples_note, recorded_runs, renting, renting_note, forgotten, prices)
+SAID = (bill, mfu, post_padding, full_parameters, full_tokens, chapters,
+        chapters_note, samples, samples_note, recorded_runs, renting,
+        renting_note, forgotten, prices)
 
 
 def fill(app, config):
