@@ -125,8 +125,30 @@ def provenance(device: str) -> dict:
         device=device_name(device), threads=torch.get_num_threads(),
         precision=precision(device), torch=torch.__version__,
         python=platform.python_version(), commit=commit,
-        command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        command=_command(),
         date=datetime.date.today().isoformat())
+
+
+def _command() -> str:
+    """What was typed, as it can be typed again in the repository's root;
+    paths of this machine that lie elsewhere keep their name only."""
+    root = Path(__file__).resolve().parent.parent
+
+    def short(word):
+        path = Path(word)
+        if not path.is_absolute():
+            return word
+        near = path.is_relative_to(root.parent)
+        return os.path.relpath(path, root) if near else path.name
+
+    script = Path(sys.argv[0]).resolve()
+    words = [short(word) for word in sys.argv[1:]]
+    if script.parent == root / "course_lib":
+        module = f"course_lib.{script.stem}".removesuffix(".__main__")
+        return shlex.join(["python", "-m", module, *words])
+    if script.is_relative_to(root) and script.suffix == ".py":
+        return shlex.join(["python", str(script.relative_to(root)), *words])
+    return shlex.join([script.name, *words])
 
 
 def _git(*arguments: str) -> str:

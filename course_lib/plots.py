@@ -2,9 +2,11 @@
 
 import matplotlib.pyplot as plt
 
-# Okabe and Ito's palette, told apart by colour-blind readers; the order
-# keeps contrast on white and on black.
-PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
+# Okabe and Ito's palette, told apart by colour-blind readers, with the last
+# two darker than theirs: each stands out from white by 3 to 1. Where lines
+# must be told apart, each has a style of its own beside its colour.
+PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#C48700", "#3E9BD4"]
+STYLES = ["-", "--", "-.", ":", (0, (6, 2)), (0, (4, 1, 1, 1, 1, 1))]
 
 
 def use_style() -> None:

@@ -16,6 +16,13 @@ from course_lib.stages import ROOT
 RESULTS = ROOT / "book" / "results"
 
 
+def styled(markup: str) -> HTML:
+    """Markup for a cell to display, with the style that it needs: outside
+    the book nothing else brings one, and each output may stand alone."""
+    style = Path(__file__).with_name("show.css").read_text(encoding="utf-8")
+    return HTML(f"<style>{style}</style>{markup}")
+
+
 def show_source(obj) -> None:
     """Show an object's source as it stands in the package."""
     display(Markdown(f"```python\n{inspect.getsource(obj).rstrip()}\n```"))
@@ -49,7 +56,7 @@ def card(chapter: str, *, needs: str, gives: str,
     if full_run:
         rows["At full size"] = _full_run()
     rows["You will have"] = gives
-    display(HTML(
+    display(styled(
         '<div class="opening-card"><dl>'
         + "".join(f"<dt>{name}</dt><dd>{html.escape(text)}</dd>"
                   for name, text in rows.items())
@@ -100,4 +107,4 @@ def colored_tokens(tokenizer, ids) -> HTML:
         text = text.replace(" ", "\u00b7").replace("\n", "\u21b5<br>")
         spans.append(f'<span class="tok tok{place % 8}" title="{token}">'
                      f"{text}</span>")
-    return HTML(f'<p class="tokens">{"".join(spans)}</p>')
+    return styled(f'<p class="tokens">{"".join(spans)}</p>')

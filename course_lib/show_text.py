@@ -5,6 +5,7 @@ import html
 
 from IPython.display import HTML
 
+from course_lib.show import styled
 from course_lib.tokenizer import EOT, Tokenizer
 
 # Bits from which a token gets the next ground, and from which its bits stand
@@ -32,7 +33,7 @@ def side_by_side(caption: str, columns: dict[str, list[str]],
             + html.escape(visible(text)).replace("\n", "<br>") + "</td>"
             for name, text in zip(columns, texts))
         body += f'<tr><th scope="row">{html.escape(row)}</th>{cells}</tr>'
-    return HTML(
+    return styled(
         f'<table class="side-by-side"><caption>{html.escape(caption)}'
         f"</caption><thead><tr><th scope=\"col\">after</th>{head}</tr>"
         f"</thead><tbody>{body}</tbody></table>")
@@ -60,4 +61,4 @@ def show_surprisal(tokenizer: Tokenizer, ids: list[int], bits: list[float],
             f"{html.escape(visible(text or EOT))}</span>{number}")
         held, cost = b"", 0.0
     text = "".join(spans).replace("\n", "<br>")
-    return HTML(f'<div class="surprisal"><p>{legend}</p><p>{text}</p></div>')
+    return styled(f'<div class="surprisal"><p>{legend}</p><p>{text}</p></div>')

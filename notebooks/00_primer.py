@@ -33,10 +33,13 @@ card("00_primer", needs="Python and school mathematics",
 # books.
 
 # %%
+from textwrap import fill
+
 from course_lib.stories import stories
 
 texts = list(stories(400 if preset.name == "smoke" else 4000))
-print(texts[0])
+for paragraph in texts[0].split("\n"):
+    print(fill(paragraph, 72))
 
 # %% [markdown]
 # A model cannot read letters, so we give each distinct character a number. A
@@ -61,9 +64,10 @@ ids = torch.tensor([id_of[c] for text in texts for c in text + "\n"])
 print(f"{len(ids):,} tokens; the first ten: {ids[:10].tolist()}")
 
 # %% [markdown]
-# We put the last tenth aside and never learn from it. A model that repeats
-# what it was shown has proved nothing; only text it has not seen can tell
-# whether it learned English spelling or our particular stories.
+# We put the last tenth aside, as {term}`held-out text`, and never learn from
+# it. A model that repeats what it was shown has proved nothing; only text it
+# has not seen can tell whether it learned English spelling or our particular
+# stories.
 
 # %%
 cut = int(0.9 * len(ids))

@@ -708,7 +708,8 @@ assert not above.any() and (reach.tril() > 0).sum() == T * (T + 1) // 2
 
 # %% [markdown]
 # {numref}`fig-causal` is blank above the diagonal, and the count confirms it. (In
-# a dark row nothing moves the prediction much: the model is sure of it.)
+# a row whose values are all low nothing moves the prediction much: the model is
+# sure of it.)
 # There is a stricter test still: change the last token and see that no earlier
 # logit changes, not even in its last bit.
 

@@ -129,9 +129,10 @@ def band(C):
 
 
 # %% mystnb={"figure": {"caption": "The loss along four budgets, with 90% bands. Dots mark the bottom of each valley, the star the size and data chosen in 2023.", "name": "fig-isoflop"}, "image": {"alt": "Four U-shaped curves of predicted loss against parameters on a logarithmic axis, one for each budget from 1e17 to 1e20 FLOPs. Larger budgets lie lower and have their lowest point, marked by a dot, further right. A star at 50 million parameters lies between the bottoms of the first two."}}
-for colour, C_i in zip(plots.PALETTE, budgets):
+for colour, style, C_i in zip(plots.PALETTE, plots.STYLES, budgets):
     best, (low, high) = band(C_i)
-    plt.plot(sizes, best, color=colour, label=f"{C_i:.0e} FLOPs")
+    plt.plot(sizes, best, style, color=colour,
+             label=f"{C_i:.0e} FLOPs")
     plt.fill_between(sizes, low, high, color=colour, alpha=0.2)
     bottom = fits.fit.law.optimum(C_i)
     plt.plot(bottom[0], fits.fit.law.loss(*bottom), "o", color=colour)
@@ -243,6 +244,10 @@ gap = near.isoflop(C, best_N) - near.E
 wall = (near.A / gap) ** (1 / near.alpha) / best_N
 print(f"{wall:4.0%} of the parameters: not with all the text there is")
 
+# %% tags=["remove-cell"]
+assert near.overhead(0.7, C) < 1.06 and abs(wall * 7 - 1) < 0.1
+assert abs(near.overhead(0.5, C) - 1.25) < 0.05
+
 # %% [markdown]
 # A model of 70% of the size is almost free, half the size costs a quarter
 # more, and then a wall comes: at a seventh of the size the second item of
@@ -276,6 +281,7 @@ print(f"best size {found.law.optimum(C)[0] / 1e6:.1f}M, in truth "
 # The fit minimises, as {cite:t}`hoffmann2022` did,
 #
 # ```{math}
+# :label: eq-huber
 # \sum_i \operatorname{Huber}_{0.001}
 # \bigl(\ln L(N_i, D_i) - \ln L_i\bigr),
 # ```
@@ -303,8 +309,8 @@ for row in record["fit"]:
         ways["ours"]["seconds"]
 
 # %% [markdown]
-# The same place, some thousand times sooner. That is more than convenience:
-# it makes the next question cheap.
+# The same place, hundreds or thousands of times sooner. That is more than
+# convenience: it makes the next question cheap.
 #
 # ## How sure are we?
 #
@@ -495,6 +501,9 @@ print(f"155M read once:  {many.loss(50e6, 155e6):.2f}")
 same = many.tokens_for(again, 50e6)
 print(f"as good as {same / 1e9:.2f}B new tokens")
 
+# %% tags=["remove-cell"]
+assert abs((same - 155e6) / (1.1e9 - 155e6) - 0.5) < 0.1
+
 # %% [markdown]
 # Reading again is far better than stopping, and not as good as more text:
 # six more readings were worth about half of their number in new tokens.
@@ -504,8 +513,9 @@ print(f"as good as {same / 1e9:.2f}B new tokens")
 # Money buys hours, hours buy FLOPs. A GPU's data sheet gives its peak; training
 # reaches a share of it, the {term}`MFU`. The numbers below are *projected*:
 # they assume one share for every GPU, more than twice what the 2023 run reached
-# ([chapter 6](06_cheaper.ipynb) counts it). Prices are one provider's, typical
-# and dated; elsewhere the same GPU may cost a third or three times as much.
+# ([chapter 6](06_cheaper.ipynb) counts it). Prices are list prices, each of one
+# provider and dated; elsewhere the same GPU may cost a third or three times as
+# much.
 #
 # :::{admonition} Predict
 # :class: hint
@@ -669,16 +679,17 @@ assert abs(N_low / best_N - 1.031) < 0.001
 # The wider the sizes are spread, the more it matters. That is a bias, not
 # noise: more runs do not remove it. It is also small. Now our own valleys:
 
-# %% mystnb={"figure": {"caption": "Our own IsoFLOP runs: dots are runs, rings their second seeds, curves the parabolas through them, crosses their lowest points where they have one.", "name": "fig-own-isoflop"}, "image": {"alt": "Validation loss against parameters on a logarithmic axis, four groups of five or six dots joined by U-shaped curves. Each group is a budget; larger budgets lie lower and further right."}}
+# %% mystnb={"figure": {"caption": "Our own IsoFLOP runs: a filled mark is a run, the hollow one around it its second seed, curves the parabolas through them, crosses their lowest points where they have one.", "name": "fig-own-isoflop"}, "image": {"alt": "Validation loss against parameters on a logarithmic axis, four groups of five or six dots joined by U-shaped curves. Each group is a budget; larger budgets lie lower and further right."}}
 bottoms = []
-for colour, valley in zip(plots.PALETTE, valleys):
+marks = "os^D"
+for colour, mark, valley in zip(plots.PALETTE, marks, valleys):
     spent, x = valley.budget[0], np.log(valley.N)
     bend = np.polynomial.Polynomial.fit(x, valley.loss, 2)
     wide = np.linspace(x.min(), x.max(), 50)
     twin = rule[(rule.budget == spent) & (rule.seed != small.seed)]
-    plt.plot(valley.N, valley.loss, "o", color=colour,
+    plt.plot(valley.N, valley.loss, mark, color=colour,
              label=f"{spent:.1e} FLOPs")
-    plt.plot(twin.N, twin.loss, "o", color=colour, markersize=10,
+    plt.plot(twin.N, twin.loss, mark, color=colour, markersize=10,
              fillstyle="none")
     plt.plot(np.exp(wide), bend(wide), color=colour)
     try:
@@ -923,12 +934,13 @@ assert longer["validation"]["bits_per_byte"] < E_books
 figure, axes = plt.subplots(1, 2)
 for ax, (name, one) in zip(axes, both.items()):
     refit, kept = refits[name].fit.law, one[one.rate == 1]
-    for colour, spent in zip(plots.PALETTE, np.unique(kept.budget)):
+    for colour, mark, spent in zip(plots.PALETTE, marks,
+                                   np.unique(kept.budget)):
         valley = kept[kept.budget == spent]
         wide = np.geomspace(valley.N.min(), valley.N.max(), 50)
-        ax.plot(valley.N, valley.loss, ".", color=colour)
-        ax.plot(wide, refit.isoflop(spent, wide), color=colour,
-                label=f"{spent:.1e} FLOPs")
+        ax.plot(valley.N, valley.loss, mark, color=colour,
+                markersize=4, label=f"{spent:.1e} FLOPs")
+        ax.plot(wide, refit.isoflop(spent, wide), color=colour)
     ax.set(xscale="log", xlabel="parameters N", title=name)
     ax.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter(ticker.EngFormatter(sep=""))

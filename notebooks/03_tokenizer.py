@@ -62,9 +62,9 @@ for paragraph in stories.story(seed=0, index=1).split("\n"):
 # %% [markdown]
 # Stories like this one are drawn from a grammar in which every choice has a
 # known probability. That makes them dull to read in quantity and precious to
-# measure with, because the {term}`entropy` of the text, the {term}`bits per byte` that
-# the best of all possible models would still have to pay, is known exactly.
-# No real text can offer that.
+# measure with, because the {term}`entropy` of the text, the {term}`bits per
+# byte` that the best of all possible models would still have to pay, is known
+# exactly. No real text can offer that.
 
 # %%
 print(f"{stories.entropy_bits_per_byte():.4f} bits per byte, of the "
@@ -690,7 +690,8 @@ print(gpt2, "->", -(-gpt2 // 64) * 64, "=", -(-gpt2 // 64), "x 64")
 # ## What is kept back?
 #
 # The loss on text that was trained on says how well a model remembers. So a
-# part of the documents is never shown to it: the *validation* text. Which part
+# part of the documents is never shown to it: the *validation* or
+# {term}`held-out text`. Which part
 # that is must depend on neither chance nor order, or adding a file next month
 # would move documents from one side to the other.
 
@@ -701,9 +702,10 @@ show_source(data.split_document)
 # %% [markdown]
 # A hash is a fingerprint of the text, a number spread evenly over its range.
 # Whether it falls in the lowest 5%, `VALIDATION` in the code, decides, and for
-# one text always in the same way. Whole documents are held out, because the sentence after one that was trained on is too easy a question.
-# For the same reason a document of BookCorpus, whose rows are single
-# sentences, is a thousand rows.
+# one text always in the same way. Whole documents are held out, because the
+# sentence after one that was trained on is too easy a question. For the same
+# reason a document of BookCorpus, whose rows are single sentences, is a
+# thousand rows.
 
 # %%
 held = [text for text in texts if data.is_validation(text)]

@@ -36,12 +36,15 @@ card("04_training", needs="chapters 0, 1 and 3; chapter 2 for its bet",
 # an exercise with its answer printed beside it.
 
 # %%
+from textwrap import fill
+
 train_tokens, val_tokens = stages.tokens(preset)
 tokenizer = stages.tokenizer(preset)
 T = preset.model.context_length
 ids, targets = train_tokens.batch(0, preset.rows, T)
 print(f"{ids.shape[0]} rows of {ids.shape[1]} tokens; the first:")
-print(tokenizer.decode(ids[0].tolist()))
+for paragraph in tokenizer.decode(ids[0].tolist()).split("\n"):
+    print(fill(paragraph, 72))
 
 # %%
 for place in range(4):
@@ -95,16 +98,16 @@ assert abs(abs(moved) / preset.learning_rate - 1) < 0.02
 # %% [markdown]
 # The loss on these eight rows fell by far more than a tenth, which promises
 # nothing for other rows; and a real run does not begin with a step as long as
-# this, as we will see. The weight went against its gradient, but by the learning
-# rate, however small the gradient was. That is the {term}`optimizer`'s doing, {term}`AdamW`
-# {cite}`loshchilov2019`. For each weight it keeps two running averages, of the
-# gradient and of its square, and steps along the first divided by the root of
-# the second, which is the gradient's usual size. So a weight that rarely hears
-# anything still learns when it does. After a single batch both averages know
-# one gradient, and of the quotient only the sign is left. `betas` say how much
-# of each average survives a step. The W stands for {term}`weight decay`: every
-# matrix shrinks a little at each step, and what is not renewed by the data
-# fades. Vectors (norms and biases) are left out.
+# this, as we will see. The weight went against its {term}`gradient`, but by the
+# learning rate, however small the gradient was. That is the {term}`optimizer`'s
+# doing, {term}`AdamW` {cite}`loshchilov2019`. For each weight it keeps two
+# running averages, of the gradient and of its square, and steps along the first
+# divided by the root of the second, which is the gradient's usual size. So a
+# weight that rarely hears anything still learns when it does. After a single
+# batch both averages know one gradient, and of the quotient only the sign is
+# left. `betas` say how much of each average survives a step. The W stands for
+# {term}`weight decay`: every matrix shrinks a little at each step, and what is
+# not renewed by the data fades. Vectors (norms and biases) are left out.
 
 # %%
 from course_lib.train import make_optimizer
@@ -201,8 +204,9 @@ assert sizes.half().min() == 0
 # {term}`warm-up`, while AdamW's averages rest on a handful of batches; it stays
 # at its peak; and it falls in a straight line over the last fifth of the run,
 # because large steps find the valley and small ones its floor. The package
-# calls this `wsd`, for warm-up, stable, decay. Older recipes fall along a
-# cosine from the first step to the last. Either way the fall must end where
+# calls this {term}`schedule` `wsd`, for warm-up, stable, decay. Older recipes
+# fall along a cosine from the first step to the last {cite}`loshchilov2017`.
+# Either way the fall must end where
 # the run ends {cite}`hoffmann2022`.
 
 # %%
@@ -442,9 +446,9 @@ assert 0.005 < fifth[0] - fifth[-1] < 0.02
 #
 # To find out, leave one out, keep all else, and train again. Here are such
 # runs, recorded: the laptop model on a million tokens of its own stories, by a
-# textbook recipe (a cosine, and large batches), with two seeds. A seed draws
-# the first weights and the order of the text. How far apart the two of a line
-# end tells how much of a difference is luck.
+# textbook recipe (a cosine, and large batches), with two {term}`seeds <seed>`.
+# A seed draws the first weights and the order of the text. How far apart the
+# two of a line end tells how much of a difference is luck.
 #
 # - *No warm-up*: the first step has the full rate.
 # - *No clipping*: a gradient ten times as long as usual goes as it is into the
@@ -469,9 +473,8 @@ base = lines["baseline"]
 print(f"{base[0]['steps']} steps of {base[0]['batch_tokens']:,} tokens")
 
 # %% mystnb={"figure": {"caption": "Training loss with one trick left out. Thick: the mean of two seeds; thin: each of them. Recorded.", "name": "fig-ablations"}, "image": {"alt": "Loss over a million tokens. Without warm-up or clipping the curve slows down early and stays far above the baseline; with a constant rate or a late fall it ends below the baseline."}}
-styles = ["-", "--", ":", "-.", (0, (1, 1)), (0, (6, 2))]
 shown = [name for name in lines if not name.startswith("3x")]
-for name, color, style in zip(shown, plots.PALETTE, styles):
+for name, color, style in zip(shown, plots.PALETTE, plots.STYLES):
     curves = [plots.curve(one["log"]) for one in lines[name]]
     for tokens, losses in curves:
         plt.plot(tokens, losses, color=color, alpha=0.4, linewidth=0.7)
@@ -523,7 +526,8 @@ for late, flat in zip(ends_of("late fall"), ends_of("constant rate")):
 # %% [markdown]
 # **Warm-up and clipping** are both missed badly. Without either, the loss slows
 # down early, while the baseline's falls on, and never makes up for it. Which of
-# them is missed more, two seeds that end more than a nat apart cannot say. And clipping does this by acting on a few steps, as the last line says.
+# them is missed more, two seeds that end more than a nat apart cannot say. And
+# clipping does this by acting on a few steps, as the last line says.
 #
 # **The cosine** is not missed at all. With a constant rate both seeds end far
 # *below* the baseline, by many times what the seeds differ. Look at the end of
@@ -760,9 +764,10 @@ for name, gpu in GPUS.items():
 # (case-083)=
 # ## The case of the perplexity of 0.83
 #
-# The 2023 recipe that this book rebuilds {cite}`honda2023` ended with a "final perplexity" of
-# 0.83. Perplexity is $e^L$ with $L \ge 0$: it cannot be below one. Before we
-# look, what could produce such a number? Take a minute; you know enough.
+# The 2023 recipe that this book rebuilds {cite}`honda2023` ended with a "final
+# perplexity" of 0.83. Perplexity is $e^L$ with $L \ge 0$: it cannot be below
+# one. Before we look, what could produce such a number? Take a minute; you know
+# enough.
 #
 # Its code holds three clues. Each sentence was a row of its own, filled up
 # to 64 tokens with padding. The padding counted in the loss. And what was

@@ -169,10 +169,11 @@ for ax, (name, options) in zip(axes, settings.items()):
 # What the second panel has lost went to tokens that are not shown. The
 # package's `probabilities` does the same for many rows at once.
 #
-# Temperature and top-p are easier to feel than to read about. In the next
-# figure both are sliders, over settings that were computed when the page was
-# built. The outline is the model's own row, the filled bar what is left of it,
-# and below stand four continuations, always with the same random numbers.
+# Temperature and top-p are easier to feel than to read about. In
+# {numref}`fig-sampling` both are sliders, over settings that were computed when
+# the page was built. The outline is the model's own row, the filled bar what is
+# left of it, and below stand four continuations, always with the same random
+# numbers.
 #
 # :::{admonition} Predict
 # :class: hint
@@ -181,7 +182,7 @@ for ax, (name, options) in zip(axes, settings.items()):
 # between the two ends do the sentences fall apart?
 # :::
 
-# %%
+# %% mystnb={"figure": {"caption": "The likeliest next tokens before and after both settings, and four texts drawn with them.", "name": "fig-sampling"}}
 from course_lib.interactive import show_chart
 from course_lib.interactive_sampling import (
     sampling_chart,
@@ -288,10 +289,11 @@ assert with_cache == without
 # With a cache, one token needs every weight once and does almost nothing with
 # it, so on a CPU the time goes into fetching the weights from memory. Fewer
 # bytes should then mean more speed. `quantize_int8` stores each weight in eight
-# bits instead of 32, as a whole number from -127 to 127; each row of a matrix has
-# one factor that turns its numbers back {cite}`dettmers2022`. What is multiplied
-# with them is rounded in the same way, anew at every step. We time a model of the full size, with random weights,
-# since they take as long as any others.
+# bits instead of 32, as a whole number from -127 to 127; each row of a matrix
+# has one factor that turns its numbers back {cite}`dettmers2022`. What is
+# multiplied with them is rounded in the same way, anew at every step. We time a
+# model of the full size, with random weights, since they take as long as any
+# others.
 #
 # :::{admonition} Predict
 # :class: hint

@@ -49,6 +49,15 @@ PAGES = [TOC["root"], *files(chapter for part in TOC["parts"]
 MADE = ["search", "genindex"]  # by Sphinx, of no source
 
 # What a browser is asked about a page once it has settled.
+SPOILT = """[...document.querySelectorAll('.admonition.hint')].filter(box => {
+    for (let cell = box.nextElementSibling; cell?.matches('.cell');
+         cell = cell.nextElementSibling)
+      if ([...cell.querySelectorAll('.cell_output')].some(
+          o => !o.closest('details') && !o.querySelector('.interactive')))
+        return true;
+  }).map(box => box.innerText)"""
+UNFOLD = """document.querySelectorAll('article details')
+  .forEach(fold => { fold.open = true; })"""
 MATH = "document.querySelectorAll('.math').length"
 UNTYPESET = """[...document.querySelectorAll('.math')]
   .filter(m => !m.querySelector('mjx-container') ||
@@ -163,6 +172,8 @@ def settle(page, address: str, seen: Visit):
     for _ in page.query_selector_all(".interactive"):
         page.wait_for_selector(".interactive svg")
     seen.untypeset = page.evaluate(UNTYPESET)
+    seen.spoilt = page.evaluate(SPOILT)
+    page.evaluate(UNFOLD)  # what is folded is checked as well
 
 
 def deaf_controls(page) -> list:
@@ -286,6 +297,24 @@ def test_figures_stand_on_the_ground_of_the_page(visit, view):
 def is_sentence(text: str) -> bool:
     return (text[:1].isupper() and text.rstrip().endswith((".", "?", "!"))
             and len(text.split()) > 3)
+
+
+def test_predictions_come_before_their_answers(visit):
+    assert visit.spoilt == []
+
+
+def test_printing_unfolds_and_is_light(html, browser):
+    page = browser.new_page(color_scheme="dark")
+    page.goto((html / "notebooks" / "00_primer.html").as_uri())
+    folds = "document.querySelectorAll('article details:not([open])').length"
+    theme = "document.documentElement.dataset.theme"
+    before = page.evaluate(folds), page.evaluate(theme)
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert (page.evaluate(folds), page.evaluate(theme)) == (0, "light")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert (page.evaluate(folds), page.evaluate(theme)) == before
+    assert before[0] > 5 and before[1] == "dark"
+    page.close()
 
 
 def test_figures_answer_to_the_keyboard(visit):

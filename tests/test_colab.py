@@ -39,15 +39,23 @@ def test_chapters_have_the_cell_of_the_address_in_the_configuration(repo):
     for script in sorted(repo.glob("notebooks/[0-9]*.py")):
         notebook = jupytext.read(script)
         cells = [cell.source for cell in notebook.cells]
-        wanted = colab.with_first_cell(notebook, colab.address()).cells
+        wanted = colab.with_first_cell(notebook, *colab.repository()).cells
         assert cells == [cell.source for cell in wanted], "run `make pairs`"
 
 
 def test_the_address_stands_in_one_place(repo):
-    config = yaml.safe_load((repo / "_config.yml").read_text())
-    address = config["repository"]["url"]
-    assert address == "" or address.startswith("https://")
-    assert colab.address() == address
+    config = yaml.safe_load((repo / "_config.yml").read_text())["repository"]
+    assert colab.repository() == (config["url"], config["branch"])
+
+
+def test_an_address_must_be_one_that_colab_can_open():
+    for good in "", "https://github.com/owner/name-of.it":
+        assert colab.checked(good) == good
+    for bad in (URL, "https://github.com/owner", "git@github.com:owner/name",
+                "https://github.com/owner/name.git",
+                "https://github.com/owner/name/"):
+        with pytest.raises(ValueError, match="OWNER/NAME"):
+            colab.checked(bad)
 
 
 @pytest.mark.slow
@@ -57,7 +65,11 @@ def test_the_cell_fetches_and_installs(repo, tmp_path):
     bare = tmp_path / "bare"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", bare],
                    check=True)
-    cell = colab.CELL.format(address=repo.as_uri())
+    origin = tmp_path / "origin"  # with a branch, wherever this clone stands
+    subprocess.run(["git", "clone", "-q", repo, origin], check=True)
+    subprocess.run(["git", "checkout", "-q", "-B", "published"], cwd=origin,
+                   check=True)
+    cell = colab.CELL.format(address=origin.as_uri(), branch="published")
     check = """
 import course_lib
 from course_lib.show import load_result

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from course_lib import device
+
 
 @pytest.fixture
 def project(repo, tmp_path):
@@ -46,6 +48,21 @@ def test_the_commit_is_dirty_when_code_is_and_not_when_a_result_is(project):
     with (project / "course_lib" / "micro.py").open("a") as file:
         file.write("# changed\n")
     assert commit_of(project) == f"{commit}-dirty"
+
+
+@pytest.mark.parametrize("typed, noted", [
+    (["benchmarks/one.py", "--x", "a b"],
+     "python benchmarks/one.py --x 'a b'"),
+    (["course_lib/ladder.py", "laptop"], "python -m course_lib.ladder laptop"),
+    (["course_lib/__main__.py", "train"], "python -m course_lib train"),
+    (["benchmarks/one.py", "/elsewhere/nanoGPT", "{beside}/books"],
+     "python benchmarks/one.py nanoGPT ../books"),
+    (["/usr/bin/course", "doctor"], "course doctor")])
+def test_the_command_can_be_typed_again(repo, monkeypatch, typed, noted):
+    script, *words = typed
+    monkeypatch.setattr(sys, "argv", [str(repo / script), *(
+        word.format(beside=repo.parent) for word in words)])
+    assert device.provenance("cpu")["command"] == noted
 
 
 def test_without_a_repository_the_commit_is_unknown(project, monkeypatch):

@@ -1,5 +1,6 @@
 """The files around the package agree with each other and with the rules."""
 
+import contextlib
 import json
 import re
 import statistics
@@ -12,6 +13,8 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+
+from course_lib import plots
 
 REPO = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((REPO / "notebooks").glob("[0-9]*.ipynb"))
@@ -67,12 +70,27 @@ def test_the_makefile_installs_every_extra():
     assert f"-e '.[{extras}]'" in (REPO / "Makefile").read_text()
 
 
-def test_no_file_names_a_package_index():
+def tracked() -> dict[str, str]:
+    """The text of every tracked file that is text."""
+    names = subprocess.run(["git", "ls-files"], cwd=REPO, check=True,
+                           capture_output=True, text=True).stdout.split()
+    found = {}
+    for name in names:
+        with contextlib.suppress(UnicodeDecodeError):
+            found[name] = (REPO / name).read_text(encoding="utf-8")
+    return found
+
+
+def test_no_file_names_a_package_index_or_a_folder_of_one_machine():
+    # put together here, so that this file does not name them
+    words = ["index" + "-url", "find" + "-links", "pypi" + ".org",
+             "registry" + ".npmjs", "/work" + "/", "/root" + "/"]
+    named = [(name, word) for name, text in tracked().items()
+             for word in words if word in text]
+    assert named == []
     for name in ("pyproject.toml", "constraints.txt", "environment.yml",
                  "Makefile", ".ci/run"):
-        text = (REPO / name).read_text()
-        assert "index-url" not in text and "find-links" not in text, name
-        assert "://" not in text, name
+        assert "://" not in (REPO / name).read_text(), name
 
 
 def test_contributing_lists_every_verb():
@@ -134,3 +152,16 @@ def test_ruff_finds_nothing():
         [sys.executable, "-m", "ruff", "check", "--output-format=concise"],
         cwd=REPO, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
+
+
+def test_every_colour_of_the_palette_stands_out_from_white():
+    def luminance(colour):
+        parts = [int(colour[i:i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
+                  for c in parts]
+        return sum(a * b for a, b in zip((0.2126, 0.7152, 0.0722), linear))
+
+    contrast = {colour: 1.05 / (luminance(colour) + 0.05)
+                for colour in plots.PALETTE}
+    assert min(contrast.values()) >= 3, contrast
+    assert len(set(map(str, plots.STYLES))) == len(plots.PALETTE)

@@ -8,6 +8,7 @@ neither. Without it there is no button and no such cell.
     python book/_ext/colab.py      brings all chapters up to date; `make pairs`
 """
 
+import re
 from pathlib import Path
 
 import jupytext
@@ -23,30 +24,41 @@ import os
 import subprocess
 import sys
 
-ADDRESS = "{address}"
+ADDRESS, BRANCH = "{address}", "{branch}"
 if importlib.util.find_spec("course_lib") is None:
     if not os.path.isdir("course"):
-        get = ["git", "clone", "-q", "--depth", "1", ADDRESS, "course"]
-        subprocess.run(get, check=True)
+        subprocess.run(["git", "clone", "-q", "--depth", "1",
+                        "--branch", BRANCH, ADDRESS, "course"],
+                       check=True)
     pip = [sys.executable, "-m", "pip", "install", "-q"]
     subprocess.run([*pip, "./course[notebooks]"], check=True)
 if os.path.isdir("course/course_lib"):  # after a restart, too
     os.chdir("course")'''
 
 
-def address() -> str:
-    """The repository's address; empty while there is none."""
-    config = yaml.safe_load((REPO / "_config.yml").read_text())
-    return config["repository"]["url"] or ""
+def repository() -> tuple[str, str]:
+    """(address, branch) of the repository; the address is empty while there
+    is none. Raises ValueError for one that Colab could not open."""
+    config = yaml.safe_load((REPO / "_config.yml").read_text())["repository"]
+    return checked(config["url"] or ""), config["branch"]
 
 
-def with_first_cell(notebook, url: str):
+def checked(url: str) -> str:
+    """The address, if it is empty or a repository on GitHub."""
+    if url and not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", url
+                                ) or url.endswith((".git", "/")):
+        raise ValueError(f"{url} is not of the form "
+                         "https://github.com/OWNER/NAME")
+    return url
+
+
+def with_first_cell(notebook, url: str, branch: str = "main"):
     """The notebook with the cell for this address, without one for none."""
     notebook.cells = [cell for cell in notebook.cells
                       if "colab" not in cell.metadata.get("tags", [])]
     if url:
         notebook.cells.insert(0, new_code_cell(
-            CELL.format(address=url), metadata={"tags": TAGS}))
+            CELL.format(address=url, branch=branch), metadata={"tags": TAGS}))
     return notebook
 
 
@@ -54,7 +66,7 @@ def main():
     """Rewrite each script; `make pairs` takes its notebook from it."""
     for script in sorted(REPO.glob("notebooks/[0-9]*.py")):
         before = script.read_text()
-        notebook = with_first_cell(jupytext.read(script), address())
+        notebook = with_first_cell(jupytext.read(script), *repository())
         after = jupytext.writes(notebook, fmt="py:percent",
                                 config=load_jupytext_config(str(script)))
         if after != before:

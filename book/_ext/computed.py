@@ -27,6 +27,26 @@ COPY = 10e6  # bytes a second
 NIGHT = 8  # hours
 PROVENANCE = ("device", "threads", "precision", "torch", "python", "commit",
               "command", "date")
+# What one script wrote more than once, told apart.
+WHAT = {
+    "generation": "Tokens per second of generation, one text at a time, "
+                  "beside other ways to do it.",
+    "generation_batch": "Tokens per second of generation, sixteen texts at a "
+                        "time.",
+    "ladder_books": "A ladder of small models on real books, what it predicts "
+                    "for a run of four times the compute, and that run.",
+    "ladder_laptop": "A ladder of small models on the built-in stories, and "
+                     "what it predicts for the laptop preset.",
+    "laptop_whole": "The laptop preset's whole run at its own learning rate "
+                    "and at half of it.",
+    "savings": "From the recipe of 2023 to a cheaper one, one change at a "
+               "time, on the built-in stories.",
+    "savings_books": "From the recipe of 2023 to a cheaper one, one change at "
+                     "a time, on real books.",
+    "savings_books_longer": "The recipe of 2023 on real books again, for "
+                            "sixteen times the work.",
+    "savings_books_wider": "The first and the last recipe on real books "
+                           "again, with a larger model."}
 UNKNOWN = "not noted"  # a test fails where this is shown
 ROWS = {"device": "{device}, {precision}, threads: {threads}",
         "versions": "Python {python}, torch {torch}",
@@ -129,7 +149,7 @@ def samples() -> str:
         *_sample("After", last), "::::"])
 
 
-def _sample(when: str, sample: dict, length: int = 170) -> list[str]:
+def _sample(when: str, sample: dict, length: int = 120) -> list[str]:
     text = "".join(c if c.isprintable() else " " for c in sample["text"])
     text = text[:length].rsplit(" ", 1)[0]
     text = re.sub(r"([\\`*_{}\[\]<>#$~|])", r"\\\1", " ".join(text.split()))
@@ -173,7 +193,8 @@ def _recorded(path: Path) -> str:
     rows.append(["data and log",
                  f"{{download}}`{path.name} <results/{path.name}>` "
                  f"({size} kB)"])
-    what = record.get("what") or _purpose(source.get("command", ""))
+    what = (WHAT.get(path.stem) or record.get("what")
+            or _purpose(source.get("command", "")))
     return f"## {title}\n\n{what}\n\n" + table(["noted", "value"], rows)
 
 
@@ -193,12 +214,13 @@ def _outcome(record: dict) -> dict[str, str]:
 
 def _purpose(command: str) -> str:
     """The first paragraph of the docstring of the script that ran."""
-    for word in shlex.split(command)[:4]:
-        for folder in ("benchmarks", "course_lib"):
-            script = REPO / folder / Path(word).name
-            if script.suffix == ".py" and script.is_file():
-                text = ast.get_docstring(ast.parse(script.read_text()))
-                return " ".join(text.split("\n\n")[0].split())
+    for word in shlex.split(command)[1:3]:
+        script = REPO / word
+        if word.startswith("course_lib."):
+            script = REPO / (word.replace(".", "/") + ".py")
+        if script.suffix == ".py" and script.is_file():
+            text = ast.get_docstring(ast.parse(script.read_text()))
+            return " ".join(text.split("\n\n")[0].split())
     return ""
 
 
