@@ -3,7 +3,7 @@
     python benchmarks/savings.py [--plan]
     python benchmarks/savings.py --corpus BOOKS --name books
     python benchmarks/savings.py --line dropout=0.3 soft_cap=30
-    python benchmarks/savings.py --again first last --width 128 --out FILE
+    python benchmarks/savings.py --again "a late fall" --width 128 --out FILE
 
 Each line changes one thing in the recipe that the lines before it have left,
 and trains at three learning rates or more (factors of 2 around the last
@@ -19,8 +19,8 @@ Writes book/results/savings.json after every run, or savings_NAME.json with
 other text than the preset's stories. What it already holds is not done again,
 so an interrupted campaign goes on where it was, and two processes share the
 work. `--line` adds a line of your own to the end, `--again` tunes and trains
-the first line, the last one that was kept, or both for another length of run
-or size of model, and `--plan` says what the runs will take.
+recorded lines for another length of run or size of model, and `--plan` says
+what the runs will take.
 """
 
 import argparse
@@ -223,7 +223,7 @@ def main(arguments=None) -> None:
     parser.add_argument("--line", nargs="+", metavar="FIELD=VALUE",
                         type=field_value, help="a line of your own, beside "
                         "what was kept of the recorded ones")
-    parser.add_argument("--again", nargs="+", choices=("first", "last"),
+    parser.add_argument("--again", nargs="+", metavar="LINE", default=[],
                         help="only these of the recorded lines")
     parser.add_argument("--layers", type=int, default=2, help="%(default)s")
     parser.add_argument("--width", type=int, default=64, help="a multiple of "
@@ -262,17 +262,17 @@ def main(arguments=None) -> None:
     if not options.line and not options.again:
         work.follow(LINES, shorter=SHORTER)
         return
-    kept = [line for line in json.loads(recorded.read_text())["lines"]
-            if line["kept"]]
-    for which in options.again or ():
-        line = dict(first=kept[0], last=kept[-1])[which]
-        work.follow({line["name"]: {}}, Recipe.from_dict(line["recipe"]),
-                    line["rate"])
+    lines = {line["name"]: line
+             for line in json.loads(recorded.read_text())["lines"]}
+    for name in options.again:
+        work.follow({name: {}}, Recipe.from_dict(lines[name]["recipe"]),
+                    lines[name]["rate"])
     if options.line:
+        kept = [line for line in lines.values() if line["kept"]][-1]
         changes = dict(options.line)
         name = " ".join(f"{key}={value}" for key, value in changes.items())
         work.follow({"what was kept": {}, name: changes},
-                    Recipe.from_dict(kept[-1]["recipe"]), kept[-1]["rate"])
+                    Recipe.from_dict(kept["recipe"]), kept["rate"])
 
 
 if __name__ == "__main__":

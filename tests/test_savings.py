@@ -167,17 +167,17 @@ def test_a_line_of_ones_own_is_one_command(recorded, tmp_path, capsys):
 
 def test_recorded_lines_are_tuned_again_at_another_size(recorded, tmp_path):
     out = tmp_path / "longer.json"
-    savings.main(["--again", "first", "last", *SMALL[2:], str(out),
+    savings.main(["--again", "start", "end", *SMALL[2:], str(out),
                   "--positions", "1280"])
     longer = json.loads(out.read_text())
     assert [line["name"] for line in longer["lines"]] == ["start", "end"]
     assert {run["asked"] for run in longer["runs"]} == {1280}
     assert len(rates(longer, "start")) >= 3
     with pytest.raises(ValueError, match="another size"):
-        savings.main(["--again", "first", "--layers", "2", "--width", "32",
+        savings.main(["--again", "start", "--layers", "2", "--width", "32",
                       "--out", str(out)])
     with pytest.raises(SystemExit):
-        savings.main(["--again", "first"])
+        savings.main(["--again", "start"])
 
 
 def test_the_plan_is_said_and_nothing_run(tmp_path, monkeypatch, capsys):

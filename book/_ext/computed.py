@@ -45,8 +45,8 @@ WHAT = {
                      "a time, on real books.",
     "savings_books_longer": "The recipe of 2023 on real books again, for "
                             "sixteen times the work.",
-    "savings_books_wider": "The first and the last recipe on real books "
-                           "again, with a larger model."}
+    "savings_books_wider": "The recipe of 2023 and that of this book on real "
+                           "books again, with a larger model."}
 UNKNOWN = "not noted"  # a test fails where this is shown
 ROWS = {"device": "{device}, {precision}, threads: {threads}",
         "versions": "Python {python}, torch {torch}",
