@@ -108,8 +108,9 @@ for ax, last in zip(axes, "qh "):
                             title=f"after {last!r}")
 
 # %% [markdown]
-# Each row of the table holds $V$ numbers that are positive and sum to one: a
-# probability distribution over the vocabulary. Every language model in this
+# {numref}`fig-bigram` shows the tops of three rows of the table. Each row holds
+# $V$ numbers that are positive and sum to one: a probability distribution over
+# the vocabulary. Every language model in this
 # book ends in such a row. A GPT differs in how it gets there: it looks at more
 # than one token before it writes the row down.
 #
@@ -233,7 +234,8 @@ plt.ylabel("loss (nats per token)")
 plt.legend();
 
 # %% [markdown]
-# It starts at $\ln V$, as it must, and falls fast and then slowly. Common
+# The curve of {numref}`fig-primer-loss` starts at $\ln V$, as it must, and falls
+# fast and then slowly. Common
 # pairs are learned first because most gradients point at them; the rare ones
 # wait. You will see this shape again for every model in the book. On the
 # text we put aside:

@@ -325,7 +325,7 @@ torch.testing.assert_close(many_heads(attention, x), attention(x))
 # The package does not loop over heads; it makes them a dimension of their own
 # and lets PyTorch do equation {eq}`eq-attention` in one call, which need not
 # even store the T by T weights {cite}`dao2022`. Two things in it can wait: the
-# `cache`, which serves sampling in chapter 5, and *dropout*, which sets random
+# `cache`, which serves sampling in chapter 5, and {term}`dropout`, which sets random
 # numbers to zero while a model trains, and which the presets leave out
 # (chapter 6 says why).
 
@@ -366,11 +366,11 @@ assert torch.equal(F.relu(cases @ W1 + b1) @ W2, wanted)
 
 # %% [markdown]
 # This is an *MLP*, short for multi-layer perceptron: a linear map, a bend, a
-# linear map back. GPT-2's has four times as many hidden channels as it is given,
-# and works on each position alone. Its bend is the *GELU*
-# {cite}`hendrycks2016`, a ReLU with a round corner: $x$ times the probability
-# that a normal variable is below $x$. GPT-2 used an approximation by tanh, and
-# its weights expect it.
+# linear map back. GPT-2's has four times as many hidden channels as it is
+# given, and works on each position alone. Its bend is the *GELU*
+# ({numref}`fig-gelu`) {cite}`hendrycks2016`, a ReLU with a round corner: $x$
+# times the probability that a normal variable is below $x$. GPT-2 used an
+# approximation by tanh, and its weights expect it.
 
 # %% mystnb={"figure": {"caption": "The bend between the two linear maps. The GELU leaves a small slope on the left, so that a channel switched off can still learn its way back.", "name": "fig-gelu"}, "image": {"alt": "Two curves over x from -4 to 4. ReLU is zero left of zero and rises straight after it with a sharp corner. GELU follows it, dips slightly below zero left of the corner and has no corner."}}
 line = torch.linspace(-4, 4, 401)

@@ -146,9 +146,9 @@ plt.legend(ncols=2, loc="upper left")
 plt.show()
 
 # %% [markdown]
-# Every valley has one floor, and the floors march to the right: more
-# compute wants a larger model *and* more text. The floor has a closed form.
-# Set the derivative of {eq}`eq-law` along $D = C / 6N$ to zero:
+# Every valley of {numref}`fig-isoflop` has one floor, and the floors march to
+# the right: more compute wants a larger model *and* more text. The floor has a
+# closed form. Set the derivative of {eq}`eq-law` along $D = C / 6N$ to zero:
 #
 # ```{math}
 # :label: eq-optimum
@@ -397,7 +397,8 @@ if runs:
 # %% [markdown]
 # Five points in 245 change $\beta$, and with it the best size, by about a
 # quarter. Points at the edge weigh so much because nothing else holds the curve
-# there. Look at the residuals, what is left after the fit, before believing any
+# there. Look at the residuals ({numref}`fig-residuals`), what is left after the
+# fit, before believing any
 # constant: towards the highest losses the dots rise above the line before the
 # crosses do, so the law is already too low there.
 
@@ -568,10 +569,10 @@ show_chart(dollars_chart(50, "V100"), "The curve of predicted loss "
            "GPU and share of its peak.")
 
 # %% [markdown]
-# Move the dollars from 5 to 50 and to 500 and watch the loss: every factor
-# of ten takes off less than the one before. Then leave the dollars and change
-# the GPU. Without a mouse, and in a terminal, `course plan --dollars 50 --gpu
-# v100` says the same:
+# In {numref}`fig-dollars` move the dollars from 5 to 50 and to 500 and watch
+# the loss: every factor of ten takes off less than the one before. Then leave
+# the dollars and change the GPU. Without a mouse, and in a terminal, `course
+# plan --dollars 50 --gpu v100` says the same:
 
 # %%
 print(*plan(50, "V100", MFU).lines(), sep="\n")
@@ -585,9 +586,9 @@ for money in (5, 50, 500):
 # The published constants belong to another corpus and another tokenizer.
 # Their nats are not ours. For a prediction that chapter 4 can check, we
 # need runs of our own: a *ladder* of small models, with the tokenizer, the
-# text, the batch and the context of the real run. Four budgets, the largest a
+# text, the batch and the {term}`context` of the real run. Four budgets, the largest a
 # quarter of the real run's, are each spent on five or six sizes, and in
-# every run the learning rate comes down to its end as the run does.
+# every run the {term}`learning rate` comes down to its end as the run does.
 
 # %%
 small = load_preset("laptop") if preset.name == "full" else preset
@@ -710,8 +711,9 @@ plt.legend(fontsize=8)
 plt.show()
 
 # %% [markdown]
-# Each approach now answers two questions: how fast the best size grows with
-# the budget, and which size it would choose for the run of chapter 4.
+# The parabolas of {numref}`fig-own-isoflop` are the second approach. Each of
+# the three now answers two questions: how fast the best size grows with the
+# budget, and which size it would choose for the run of chapter 4.
 
 # %%
 our_fits = bootstrap(*ours.runs)
@@ -842,7 +844,7 @@ print(f"alpha {best.alpha:.2f}, beta {best.beta:.2f}; "
 # would tell the next word is out of sight; that would push $E$ up, not down.
 # $E$ is whatever makes the curve fit where there are runs, and within ours the
 # loss still falls as if there were no floor at all. Follow the law a little
-# further, and it promises the impossible:
+# further ({numref}`fig-ahead`), and it promises the impossible:
 
 # %% mystnb={"figure": {"caption": "Our runs (dots), the lowest loss that the law allows for each budget with its 90% band, the prediction for the run of chapter 4 (diamond), and the exact entropy of the stories (dashed).", "name": "fig-ahead"}, "image": {"alt": "Validation loss against FLOPs, both on logarithmic axes. Columns of dots stand on a falling line with a band that widens to the right. A diamond with an error bar lies further along it. At laptop scale the line then crosses a dashed horizontal line, the exact entropy."}}
 C_ahead = np.geomspace(ours.budget.min(), 100 * ours.budget.max(), 60)

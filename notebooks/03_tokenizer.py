@@ -586,8 +586,10 @@ plt.show()
 # %% [markdown]
 # ### What an entry costs
 #
-# Every entry of the vocabulary is a row of C numbers in the {term}`embedding`,
-# which serves as the output head as well. Chapter 1 counted them.
+# The curves of {numref}`fig-fertility` flatten, so each doubling buys less.
+# What does it cost? Every entry of the vocabulary is a row of C numbers in the
+# {term}`embedding`, which serves as the output head as well. Chapter 1 counted
+# them.
 #
 # :::{admonition} Predict
 # :class: hint
@@ -752,7 +754,8 @@ plt.ylabel("sentences")
 plt.show()
 
 # %% [markdown]
-# With sentences of $n$ tokens in rows of $L$ positions, the share of positions
+# Most sentences in {numref}`fig-padding` are far shorter than a row of 2023. With
+# sentences of $n$ tokens in rows of $L$ positions, the share of positions
 # that hold nothing is
 #
 # $$
@@ -889,14 +892,15 @@ for part in (one, two):
     assert part["course_lib"]["times_the_first"] > 2.5
 
 # %% [markdown]
-# The first row and the third use one core in either column. `datasets.map`,
-# the usual tool of Hugging Face's library `datasets`, shares the rows out to
-# processes that still call the first library. tiktoken is what helps. The
-# package also joins, counts, checks and writes, which costs it more than a
-# third on one core, and a second core makes up for that. Minutes are little
-# beside a day of training, but the 2023 way takes them in every {term}`epoch`,
-# that is, every pass over the text, and again in every run. Memory does not
-# grow with the text, which comes in and goes out a few megabytes at a time.
+# In the table the first row and the third use one core in either column.
+# `datasets.map`, the usual tool of Hugging Face's library `datasets`, shares
+# the rows out to processes that still call the first library. tiktoken is what
+# helps. The package also joins, counts, checks and writes, which costs it more
+# than a third on one core, and a second core makes up for that. Minutes are
+# little beside a day of training, but the 2023 way takes them in every
+# {term}`epoch`, that is, every pass over the text, and again in every run.
+# Memory does not grow with the text ({numref}`fig-packing`), which comes in and
+# goes out a few megabytes at a time.
 #
 # ## Which windows make a batch?
 #

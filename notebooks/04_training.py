@@ -14,7 +14,7 @@
 # surprised it was, move every weight a little, repeat. This chapter does one
 # such step in the open, adds what separates a loop that works from one that
 # works by luck, runs it, kills it, and resumes it. Then it solves a small
-# mystery: how a published run came to report a perplexity that cannot exist.
+# mystery: how a published run came to report a {term}`perplexity` that cannot exist.
 
 # %%
 from course_lib import plots, stages
@@ -236,7 +236,7 @@ plt.legend();
 # :::{admonition} Predict
 # :class: hint
 # The stories were written by a program whose exact entropy we know. How near
-# can this model come to that floor in bits per byte: twice the floor? Ten
+# can this model come to that floor in {term}`bits per byte`: twice the floor? Ten
 # times?
 # :::
 
@@ -308,10 +308,11 @@ if preset.name == "laptop":
 # turned up, the model would be learning its text by heart; on the built-in
 # stories it cannot, since it sees no window twice.
 #
-# The gradient's length tells you about the run's health. Look for spikes, and
-# for a level that keeps climbing: either can end in a loss that is no number.
-# Clipping at 1 cuts the spikes off. Where the usual length is itself near 1,
-# it acts often and gently, and that is no illness.
+# The gradient's length tells you about the run's health
+# ({numref}`fig-grad-norm`). Look for spikes, and for a level that keeps
+# climbing: either can end in a loss that is no number. Clipping at 1 cuts the
+# spikes off. Where the usual length is itself near 1, it acts often and gently,
+# and that is no illness.
 
 # %% mystnb={"figure": {"caption": "Length of the gradient before clipping. Steps above the dashed line were shortened.", "name": "fig-grad-norm"}, "image": {"alt": "The gradient norm over the run, on a logarithmic axis, with a dashed line where clipping begins."}}
 plt.plot(*plots.curve(log, "grad_norm"), linewidth=0.8)
@@ -437,9 +438,9 @@ fifth = [value for tokens, value in curve[:-1] if tokens >= 4 * passed]
 assert 0.005 < fifth[0] - fifth[-1] < 0.02
 
 # %% [markdown]
-# It beats them, the table only just. Nobody knows the exact entropy of prose,
-# but this is not it: in its fifth pass over the same books the curve was still
-# falling, by about a hundredth of a bit.
+# In {numref}`fig-books-curve` it beats them, the table only just. Nobody knows
+# the exact entropy of prose, but this is not it: in its fifth pass over the
+# same books the curve was still falling, by about a hundredth of a bit.
 
 # %% [markdown]
 # ## What is each trick for?
@@ -713,7 +714,8 @@ assert same and logs[0] == logs[1] and process.returncode == -9
 assert interrupted[-1]["step"] < tiny.steps
 
 # %% [markdown]
-# A gentler end loses nothing. Ctrl-C, or the signal that a rented machine sends
+# The curves of {numref}`fig-killed` are one, to the bit. A gentler end loses
+# nothing. Ctrl-C, or the signal that a rented machine sends
 # before it vanishes, asks the trainer to finish its step, save and leave, and
 # `course train RUN --resume` goes on. A checkpoint is written
 # under another name and renamed when it is complete, and its checksum is

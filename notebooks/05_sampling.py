@@ -121,15 +121,15 @@ names = [tokenizer.decode([i]).replace(" ", "·")
 plots.plot_distribution(top.values, names);
 
 # %% [markdown]
-# A few knobs reshape this row before we draw from it. {term}`Temperature`
-# divides the logits: below one, the likely becomes likelier; above one, the
-# row flattens; zero means that the top token is taken. The others cut off the
-# tail. {term}`Top-k` keeps the $k$ likeliest tokens. {term}`Top-p` keeps the
-# fewest that together reach probability $p$ {cite}`holtzman2020`, so it keeps
-# many when the model is unsure and one when it is certain. {term}`Min-p`
-# keeps what is at least $p$ times as likely as the favourite
-# {cite}`nguyen2024`. Their order matters, and for every temperature above
-# zero the code is the definition:
+# A few knobs reshape the row of {numref}`fig-next` before we draw from it.
+# {term}`Temperature` divides the logits: below one, the likely becomes
+# likelier; above one, the row flattens; zero means that the top token is taken.
+# The others cut off the tail. {term}`Top-k` keeps the $k$ likeliest tokens.
+# {term}`Top-p` keeps the fewest that together reach probability $p$
+# {cite}`holtzman2020`, so it keeps many when the model is unsure and one when
+# it is certain. {term}`Min-p` keeps what is at least $p$ times as likely as the
+# favourite {cite}`nguyen2024`. Their order matters, and for every temperature
+# above zero the code is the definition:
 
 # %%
 def reshape(z, temperature=1.0, top_k=None, top_p=None, min_p=None):
@@ -166,8 +166,8 @@ for ax, (name, options) in zip(axes, settings.items()):
     plots.plot_distribution(row, names, ax, title=name)
 
 # %% [markdown]
-# What the second panel has lost went to tokens that are not shown. The
-# package's `probabilities` does the same for many rows at once.
+# What the second panel of {numref}`fig-knobs` has lost went to tokens that are
+# not shown. The package's `probabilities` does the same for many rows at once.
 #
 # Temperature and top-p are easier to feel than to read about. In
 # {numref}`fig-sampling` both are sliders, over settings that were computed when
@@ -280,11 +280,12 @@ print(f"recorded at full size: {speed['course_lib']:.0f} tokens/s;",
 assert with_cache == without
 
 # %% [markdown]
-# On a small model much of each step is overhead, which no cache saves; the
-# gain grows with the model and with the text. What happens past the context?
-# The window has to move. The tokens that stay get new positions; their stored
-# keys and values belong to the old ones, so the cache must be filled again. We
-# move it by half a context at a time: one refill, then many cheap steps.
+# On a small model, as in {numref}`fig-cache`, much of each step is overhead,
+# which no cache saves; the gain grows with the model and with the text. What
+# happens past the context? The window has to move. The tokens that stay get new
+# positions; their stored keys and values belong to the old ones, so the cache
+# must be filled again. We move it by half a context at a time: one refill, then
+# many cheap steps.
 #
 # With a cache, one token needs every weight once and does almost nothing with
 # it, so on a CPU the time goes into fetching the weights from memory. Fewer
@@ -364,9 +365,9 @@ assert bits["this book's GPT"] < min(
     books["baselines_bits_per_byte"].values())
 
 # %% [markdown]
-# The GPT is ahead, of the best count by little. Its sample above, with
-# the tone of an old novel and none of its sense, is what so many bits sound
-# like.
+# In {numref}`fig-baselines` the GPT is ahead, of the best count by little. Its
+# sample above, with the tone of an old novel and none of its sense, is what so
+# many bits sound like.
 #
 # One number for a whole split hides where the bits go. A token that a model
 # gave probability $p$ costs $-\log_2 p$ bits, its {term}`surprisal`, and
@@ -514,7 +515,8 @@ assert copied == samples[copies.index(most)][
     most.start:most.start + most.length]
 
 # %% [markdown]
-# Compare the two medians, and not the longest run with zero. A model that
+# Compare the two medians of {numref}`fig-copies`, and not the longest run with
+# zero. A model that
 # shares no more than the held-out stories do has learned how such stories
 # go. One that shares clearly more is reciting, and that comes with many
 # passes over little text.
