@@ -171,3 +171,14 @@ def test_the_steps_of_renting_add_up():
     *steps, total = [(float(m), float(d.strip(" $"))) for m, d in rows]
     assert total[0] == pytest.approx(sum(m for m, _ in steps), abs=1)
     assert total[1] == pytest.approx(sum(d for _, d in steps), abs=0.05)
+
+
+def test_every_figure_is_spoken_of():
+    text = {page: page.read_text() for page in [
+        *(REPO / "notebooks").glob("[0-9]*.py"),
+        *(REPO / "book").glob("*.md")]}
+    named = set(re.findall(r'(?:"name": "|:name: )(fig-[\w-]+)',
+                           "".join(text.values())))
+    spoken = set(re.findall(r"{numref}`(fig-[\w-]+)`",
+                            "".join(text.values())))
+    assert len(named) > 30 and named - spoken - {"fig-road"} == set()
