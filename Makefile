@@ -55,12 +55,12 @@ links: $(INSTALLED) ## ask every external link whether it still answers
 	COURSE_SCALE=smoke TQDM_DISABLE=1 $(JB) --all --builder linkcheck \
 	  --path-output _build/links
 
-# The next three verbs at once: one worker builds the book and reads it, the
-# other does the rest. Each has one thread, as two that share two processors
-# wait for each other.
+# The next three verbs at once: one worker takes the file with most tests, which
+# builds the book and reads it, the other one the rest. Each has one thread, as
+# two that share two processors wait for each other.
 test: export OMP_NUM_THREADS := 1
 test: $(INSTALLED) ## everything that checks the project
-	$(PYTEST) -n 2 --dist loadgroup --nbmake tests notebooks
+	$(PYTEST) -n 2 --dist loadfile --nbmake tests notebooks
 
 quick: $(INSTALLED) ## the inner loop: unit tests, without the slow ones
 	$(PYTEST) -m "not book and not slow" tests

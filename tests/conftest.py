@@ -74,11 +74,6 @@ def pytest_make_collect_report(collector):
     return report
 
 
-def pytest_collection_modifyitems(items):
-    """The book takes longest, so one of several workers begins with it."""
-    items.sort(key=lambda item: item.get_closest_marker("book") is None)
-
-
 @pytest.fixture(scope="session")
 def browser():
     """A real Chromium, found or installed; skipped only without either."""

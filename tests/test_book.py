@@ -21,8 +21,7 @@ import pytest
 import yaml
 from PIL import Image
 
-# one worker, so that the book is built once
-pytestmark = [pytest.mark.book, pytest.mark.xdist_group("book")]
+pytestmark = pytest.mark.book
 
 REPO = Path(__file__).resolve().parent.parent
 OUT = REPO / "_build" / "smoke"
