@@ -635,8 +635,8 @@ for place, (name, factor, kind) in enumerate(bars, 1):
     ax.text(max(before, after) * 1.06, place, f"${after:.2f}",
             va="center")
 for kind, color in zip(kinds, plots.PALETTE):
-    ax.fill_between([], [], facecolor=color, label=kind, edgecolor="white",
-                    hatch=hatches[kind])
+    ax.fill_between([], [], facecolor=color, edgecolor="white",
+                    hatch=hatches[kind], label=kind)
 ax.set_yticks(range(len(bars) + 1),
               ["paid in 2023"] + [name for name, *_ in bars])
 ax.set(xscale="log", xlim=(0.05, 200))
