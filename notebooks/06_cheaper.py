@@ -530,7 +530,7 @@ def work_for(goal, line, record):
 
 # %%
 needed = []
-print("to get where            at nats     2023   habits      all")
+print("work to get where       at nats     2023   habits      all")
 for what, line, record in (
         ("2023 was after its run", first, on_books),
         ("the habits after theirs", habits, on_books),
@@ -567,8 +567,9 @@ longest_run = runs_of(longest, sixteen)[0]["flop"]
 assert 2e4 < flops_per_token(full.model) * REAL / longest_run < 3e4
 
 # %% [markdown]
-# (A stroke: not within the runs.) The prediction was half right. The habits
-# alone do save less the further a run goes. They get in an eighth of a run to
+# (The unit of work is one run of the recipe of 2023; a stroke means that the runs
+# never got there.) The prediction was half right. The habits alone do save less
+# the further a run goes. They get in an eighth of a run to
 # where the recipe of 2023 ends, but to where they end themselves it takes that
 # recipe only five times as long: part of what they save is the time on
 # the shelf. All lines together lose nothing. Against one run of the recipe of
