@@ -5,7 +5,6 @@ light and dark, and once more from disk.
 """
 
 import io
-import os
 import re
 import shutil
 import subprocess
@@ -19,6 +18,7 @@ from urllib.parse import unquote, urldefrag, urlparse
 
 import pytest
 import yaml
+from book_builder import build_book
 from PIL import Image
 
 pytestmark = pytest.mark.book
@@ -93,30 +93,11 @@ class Visit:
     size: int = 0
 
 
-def build_book(*options) -> subprocess.CompletedProcess:
-    """Run the strict build to its end, by default every page anew."""
-    environment = {**os.environ, "COURSE_SCALE": "smoke",
-                   "TQDM_DISABLE": "1"}
-    # A backend from outside would keep figures out of the pages.
-    environment.pop("MPLBACKEND", None)
-    book = Path(sys.executable).parent / "jupyter-book"
-    return subprocess.run(
-        [str(book), "build", str(REPO), "--path-output", str(OUT),
-         *(options or ["--all"]), "-W", "-n", "--keep-going"],
-        env=environment,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def git_status() -> str:
-    return subprocess.run(["git", "status", "--porcelain"], cwd=REPO,
-                          capture_output=True, text=True).stdout
-
-
 @pytest.fixture(scope="session")
 def build():
     """The first build: the process that ended, with its output."""
     shutil.rmtree(OUT, ignore_errors=True)
-    return build_book()
+    return build_book(OUT)
 
 
 @pytest.fixture(scope="session")
@@ -372,7 +353,7 @@ def test_search_finds_a_word_of_the_page(from_disk, html, browser):
 
 def test_prints_as_one_file(html, tmp_path):
     """The pages just read, put together without running them again."""
-    single = build_book("--builder", "singlehtml")
+    single = build_book(OUT, "--builder", "singlehtml")
     assert single.returncode == 0, single.stdout[-6000:]
     assert "Executing notebook" not in single.stdout
     out = tmp_path / "book.pdf"
@@ -380,10 +361,3 @@ def test_prints_as_one_file(html, tmp_path):
                     OUT / "_build" / "singlehtml", out], check=True)
     assert out.read_bytes()[:5] == b"%PDF-"
     assert out.stat().st_size > 1_000_000
-
-
-def test_builds_again_and_leaves_no_trace(html):
-    before = git_status()
-    again = build_book()
-    assert again.returncode == 0, again.stdout[-6000:]
-    assert git_status() == before
