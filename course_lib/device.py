@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+ROOT = Path(__file__).resolve().parent.parent  # of the project
 PRECISIONS = ("bfloat16", "float16", "float32")
 
 
@@ -132,26 +133,24 @@ def provenance(device: str) -> dict:
 def _command() -> str:
     """What was typed, as it can be typed again in the repository's root;
     paths of this machine that lie elsewhere keep their name only."""
-    root = Path(__file__).resolve().parent.parent
-
     def short(word):
         path = Path(word)
         if not path.is_absolute():
             return word
-        near = path.is_relative_to(root.parent)
-        return os.path.relpath(path, root) if near else path.name
+        near = path.is_relative_to(ROOT.parent)
+        return os.path.relpath(path, ROOT) if near else path.name
 
     script = Path(sys.argv[0]).resolve()
     words = [short(word) for word in sys.argv[1:]]
-    if script.parent == root / "course_lib":
+    if script.parent == ROOT / "course_lib":
         module = f"course_lib.{script.stem}".removesuffix(".__main__")
         return shlex.join(["python", "-m", module, *words])
-    if script.is_relative_to(root) and script.suffix == ".py":
-        return shlex.join(["python", str(script.relative_to(root)), *words])
+    if script.is_relative_to(ROOT) and script.suffix == ".py":
+        return shlex.join(["python", str(script.relative_to(ROOT)), *words])
     return shlex.join([script.name, *words])
 
 
 def _git(*arguments: str) -> str:
     return subprocess.run(
-        ["git", *arguments], cwd=Path(__file__).resolve().parent.parent,
-        capture_output=True, text=True, check=True).stdout.strip()
+        ["git", *arguments], cwd=ROOT, capture_output=True, text=True,
+        check=True).stdout.strip()

@@ -5,6 +5,7 @@ import inspect
 import json
 import warnings
 from pathlib import Path
+from textwrap import fill
 
 from IPython.display import HTML, Markdown, display
 
@@ -14,6 +15,13 @@ from course_lib.presets import load_preset
 from course_lib.stages import ROOT
 
 RESULTS = ROOT / "book" / "results"
+
+
+def print_text(text: str) -> None:
+    """Print prose in lines of at most 72 characters, its own line breaks
+    kept."""
+    for paragraph in text.split("\n"):
+        print(fill(paragraph, 72))
 
 
 def styled(markup: str) -> HTML:

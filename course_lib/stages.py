@@ -16,11 +16,11 @@ from filelock import FileLock
 
 from course_lib.corpus import load_corpus
 from course_lib.data import Tokens
+from course_lib.device import ROOT
 from course_lib.presets import Preset, load_preset
 from course_lib.runs import Run, prepare
 from course_lib.tokenizer import Tokenizer
 
-ROOT = Path(__file__).resolve().parent.parent
 DECIDE = ("stories", "stories_plots", "stories_words", "grammar", "corpus",
           "hub_corpus", "tokenizer", "data", "model", "train",
           "micro", "evaluate")

@@ -33,13 +33,11 @@ card("00_primer", needs="Python and school mathematics",
 # books.
 
 # %%
-from textwrap import fill
-
+from course_lib.show import print_text
 from course_lib.stories import stories
 
 texts = list(stories(400 if preset.name == "smoke" else 4000))
-for paragraph in texts[0].split("\n"):
-    print(fill(paragraph, 72))
+print_text(texts[0])
 
 # %% [markdown]
 # A model cannot read letters, so we give each distinct character a number. A
@@ -110,9 +108,9 @@ for ax, last in zip(axes, "qh "):
 # %% [markdown]
 # {numref}`fig-bigram` shows the tops of three rows of the table. Each row holds
 # $V$ numbers that are positive and sum to one: a probability distribution over
-# the vocabulary. Every language model in this
-# book ends in such a row. A GPT differs in how it gets there: it looks at more
-# than one token before it writes the row down.
+# the vocabulary. Every language model in this book ends in such a row. A GPT
+# differs in how it gets there: it looks at more than one token before it writes
+# the row down.
 #
 # ## How wrong is it?
 #
@@ -235,10 +233,9 @@ plt.legend();
 
 # %% [markdown]
 # The curve of {numref}`fig-primer-loss` starts at $\ln V$, as it must, and falls
-# fast and then slowly. Common
-# pairs are learned first because most gradients point at them; the rare ones
-# wait. You will see this shape again for every model in the book. On the
-# text we put aside:
+# fast and then slowly. Common pairs are learned first because most gradients
+# point at them; the rare ones wait. You will see this shape again for every
+# model in the book. On the text we put aside:
 
 # %%
 learned = table.detach().softmax(1)

@@ -52,12 +52,10 @@ print(f"{corpus.name}: {len(texts):,} documents, {size:,} bytes")
 # you run with.
 
 # %%
-from textwrap import fill
-
 from course_lib import stories
+from course_lib.show import print_text
 
-for paragraph in stories.story(seed=0, index=1).split("\n"):
-    print(fill(paragraph, 72))
+print_text(stories.story(seed=0, index=1))
 
 # %% [markdown]
 # Stories like this one are drawn from a grammar in which every choice has a

@@ -36,15 +36,14 @@ card("04_training", needs="chapters 0, 1 and 3; chapter 2 for its bet",
 # an exercise with its answer printed beside it.
 
 # %%
-from textwrap import fill
+from course_lib.show import print_text
 
 train_tokens, val_tokens = stages.tokens(preset)
 tokenizer = stages.tokenizer(preset)
 T = preset.model.context_length
 ids, targets = train_tokens.batch(0, preset.rows, T)
 print(f"{ids.shape[0]} rows of {ids.shape[1]} tokens; the first:")
-for paragraph in tokenizer.decode(ids[0].tolist()).split("\n"):
-    print(fill(paragraph, 72))
+print_text(tokenizer.decode(ids[0].tolist()))
 
 # %%
 for place in range(4):
@@ -206,8 +205,7 @@ assert sizes.half().min() == 0
 # because large steps find the valley and small ones its floor. The package
 # calls this {term}`schedule` `wsd`, for warm-up, stable, decay. Older recipes
 # fall along a cosine from the first step to the last {cite}`loshchilov2017`.
-# Either way the fall must end where
-# the run ends {cite}`hoffmann2022`.
+# Either way the fall must end where the run ends {cite}`hoffmann2022`.
 
 # %%
 from course_lib.train import learning_rate

@@ -86,12 +86,11 @@ side_by_side("One prompt, two models, four moments of their training.",
 # Left to start by itself, after end-of-text, our model tells a story.
 
 # %%
-import textwrap
+from course_lib.show import print_text
 
 [ids] = generate(run.model(), [[tokenizer.eot]], 300, temperature=0.8,
                  seed=1, stop_id=tokenizer.eot)
-for paragraph in visible(tokenizer.decode(ids)).split("\n"):
-    print(textwrap.fill(paragraph, 72))
+print_text(visible(tokenizer.decode(ids)))
 print(f"\n{len(ids)} tokens; the model sees at most "
       f"{preset.model.context_length} at a time")
 
@@ -213,7 +212,7 @@ for options in (dict(temperature=0), dict(temperature=0.8, top_p=0.9),
     print(f"--- {options}")
     for seed in (1, 2):
         text = speak(model, start, 50, seed=seed, **options)
-        print(textwrap.fill(text, 72), end="\n\n")
+        print_text(text + "\n")
 
 # %% [markdown]
 # At temperature zero nothing is left to chance: the same text, whatever the
@@ -231,7 +230,7 @@ for options in (dict(temperature=0), dict(temperature=0.8, top_p=0.9),
 for penalty in (1.0, 1.3, 2.0):
     text = speak(model, start, 50, temperature=0,
                  repetition_penalty=penalty)
-    print(textwrap.fill(f"--- {penalty}: {text}", 72), end="\n\n")
+    print_text(f"--- {penalty}: {text}\n")
 
 # %% [markdown]
 # ## Why is it slow, and what is the KV cache?

@@ -238,15 +238,19 @@ def named(name, record=recorded):
                 if line["name"] == name)
 
 
-def work_to(line, record=recorded, against=None):
-    """The share of the work of 2023 that each seed of the line needs to
-    get where the recipe of 2023 ended, on the same text (`against`: in
-    another record than the line's)."""
-    against = against or record
-    first = named(lines[0]["name"], against)
-    whole = runs_of(first, against)[0]["flop"]
-    return [share_to(run, ended(first, against)) * run["flop"] / whole
+def work_for(line, record, goal, unit):
+    """The work in which each seed of the line gets to a loss, in units
+    of so many FLOP."""
+    return [share_to(run, goal) * run["flop"] / unit
             for run in runs_of(line, record)]
+
+
+def work_to(line, record=recorded):
+    """The share of the work of 2023 that each seed of the line needs to
+    get where the recipe of 2023 ended, on the same text."""
+    first = record["lines"][0]
+    whole = runs_of(first, record)[0]["flop"]
+    return work_for(line, record, ended(first, record), whole)
 
 
 goal = ended(lines[0])
@@ -264,8 +268,7 @@ for line in lines:
 
 # %% tags=["remove-cell"]
 def losses(name):
-    [line] = [line for line in lines if line["name"] == name]
-    return [run["loss"] for run in runs_of(line)]
+    return [run["loss"] for run in runs_of(named(name))]
 
 
 first, packed = losses(lines[0]["name"]), losses("packed rows")
@@ -432,7 +435,7 @@ spent = sum(run["cpu_seconds"] for run in on_books["runs"])
 print(f"{len(on_books['runs'])} runs, {spent / 60:.0f} minutes of one "
       f"core; padded rows are {on_books['real_share']:.0%} real")
 
-# %% mystnb={"figure": {"caption": "The same lines on real books. Recorded.", "name": "fig-savings-books"}, "image": {"alt": "Bits per byte of each line on books, from the recipe of 2023 at the top to rotary positions at the bottom. Packed rows lie to the right of the first line; GPT-2's first weights make the largest step to the left, then the lines stay close together, Muon and rotary positions step left again, and the last ideas hardly move."}}
+# %% mystnb={"figure": {"caption": "The same lines on real books. Recorded.", "name": "fig-savings-books"}, "image": {"alt": "Bits per byte of each line on books, from the recipe of 2023 at the top to the last idea at the bottom. Packed rows lie to the right of the first line; GPT-2's first weights make the largest step to the left, then the lines stay close together, Muon and rotary positions step left again, and the last ideas hardly move."}}
 draw(plt.subplots(figsize=(7, 4.6))[1], on_books, "books")
 
 # %%
@@ -453,9 +456,8 @@ from course_lib.presets import Preset
 
 
 def in_books(name):
-    [line] = [one for one in on_books["lines"] if one["name"] == name]
-    return np.array([run["bits_per_byte"]
-                     for run in runs_of(line, on_books)])
+    return np.array([run["bits_per_byte"] for run in
+                     runs_of(named(name, on_books), on_books)])
 
 
 names = [line["name"] for line in on_books["lines"]]
@@ -487,15 +489,14 @@ low, high = sorted(in_books("no dropout"))
 assert low < min(in_books("half the batch")) - 0.03 < high - 0.1
 
 # %% [markdown]
-# In {numref}`fig-savings-books` the order is the same where it matters. Packing alone does harm, if less of
-# it; the first weights are the largest step; Muon and rotary positions take
-# theirs, and an untied head a smaller one. The other ideas are too small to see
-# here: the squared ReLU helps with neither text, and three more help with one
-# of the two and not with the other, by a hundredth of a bit. What differs is the
-# middle. The cosine and AdamW's settings
-# neither help nor hurt by more than luck; without dropout one seed ends lower
-# than before and the other stumbles at the high rate that was best for the
-# first; and twice the context does no harm. So it was not the stories.
+# In {numref}`fig-savings-books` the order is the same where it matters. Packing
+# alone does harm, if less of it; the first weights are the largest step; Muon and
+# rotary positions take theirs, and an untied head a smaller one. The other ideas
+# are too small to see here: the squared ReLU helps with neither text, and three
+# more help with one of the two and not with the other, by a hundredth of a bit.
+# What differs is the middle. The cosine and AdamW's settings neither help nor
+# hurt by more than luck; without dropout one seed ends lower than before and the
+# other stumbles at the high rate that was best for the first; and twice the context does no harm. So it was not the stories.
 #
 # ## Do longer runs and larger models save as much?
 #
@@ -521,13 +522,6 @@ habits = named("a late fall", on_books)
 first, longest = on_books["lines"][0], sixteen["lines"][0]
 one = runs_of(first, on_books)[0]["flop"]
 
-
-def work_for(goal, line, record):
-    """The work to reach a loss with the line, in runs of 2023."""
-    return np.mean([share_to(run, goal) * run["flop"] / one
-                    for run in runs_of(line, record)])
-
-
 # %%
 needed = []
 print("work to get where       at nats     2023   habits      all")
@@ -539,9 +533,9 @@ for what, line, record in (
     # the higher of the two ends, so that both runs have been there
     goal = max(r["curve"][-1]["loss"] for r in runs_of(line, record))
     of_2023 = (first, on_books) if line is first else (longest, sixteen)
-    needed.append([work_for(goal, *of_2023),
-                   work_for(goal, habits, on_books),
-                   work_for(goal, best, on_books)])
+    needed.append([
+        np.mean(work_for(*each, goal, one)) for each in
+        (of_2023, (habits, on_books), (best, on_books))])
     print(f"{what:23} {goal:7.3f}", "".join(
         "        -" if np.isnan(runs) else f"{runs:9.2f}"
         for runs in needed[-1]))
@@ -569,10 +563,9 @@ assert 2e4 < flops_per_token(full.model) * REAL / longest_run < 3e4
 # %% [markdown]
 # (The unit of work is one run of the recipe of 2023; a stroke means that the runs
 # never got there.) The prediction was half right. The habits alone do save less
-# the further a run goes. They get in an eighth of a run to
-# where the recipe of 2023 ends, but to where they end themselves it takes that
-# recipe only five times as long: part of what they save is the time on
-# the shelf. All lines together lose nothing. Against one run of the recipe of
+# the further a run goes. They get in an eighth of a run to where the recipe of
+# 2023 ends, but to where they end themselves it takes that recipe only five times
+# as long: part of what they save is the time on the shelf. All lines together lose nothing. Against one run of the recipe of
 # 2023 or sixteen, they need about a twentieth of its work to draw level, and
 # sixteen runs do not bring it to where they end. A larger model does not shrink
 # the saving either: with five times the parameters the habits need less of the
@@ -646,8 +639,8 @@ ax.invert_yaxis()
 ax.legend(loc="lower right");
 
 # %% [markdown]
-# Where each bar of {numref}`fig-bill` comes from: the first two from the cells of this page. The
-# share of the peak reached in 2023 from the first cell too, and the MFU from
+# Where each bar of {numref}`fig-bill` comes from: the first two from the cells of
+# this page. The share of the peak reached in 2023 from the first cell too, and the MFU from
 # nowhere: it is the assumption. The price of a FLOP from the table in
 # `course_lib/budget.py`, which names its sources. The last from the runs of the
 # table, which {doc}`../book/recorded` has with their command and their curves.

@@ -21,8 +21,3 @@ def build_book(out, *options) -> subprocess.CompletedProcess:
          *(options or ["--all"]), "-W", "-n", "--keep-going"],
         env=environment,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def git_status() -> str:
-    return subprocess.run(["git", "status", "--porcelain"], cwd=REPO,
-                          capture_output=True, text=True).stdout

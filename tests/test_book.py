@@ -18,12 +18,11 @@ from urllib.parse import unquote, urldefrag, urlparse
 
 import pytest
 import yaml
-from book_builder import build_book
+from book_builder import REPO, build_book
 from PIL import Image
 
 pytestmark = pytest.mark.book
 
-REPO = Path(__file__).resolve().parent.parent
 OUT = REPO / "_build" / "smoke"
 TOC = yaml.safe_load((REPO / "_toc.yml").read_text())
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 375, "height": 800}

@@ -2,11 +2,17 @@
 test_book.py, so that another worker can do it."""
 
 import shutil
+import subprocess
 
 import pytest
-from book_builder import REPO, build_book, git_status
+from book_builder import REPO, build_book
 
 pytestmark = pytest.mark.book
+
+
+def git_status() -> str:
+    return subprocess.run(["git", "status", "--porcelain"], cwd=REPO,
+                          capture_output=True, text=True).stdout
 
 
 def test_builds_twice_and_leaves_no_trace():

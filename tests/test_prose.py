@@ -174,11 +174,9 @@ def test_the_steps_of_renting_add_up():
 
 
 def test_every_figure_is_spoken_of():
-    text = {page: page.read_text() for page in [
+    text = "".join(page.read_text() for page in [
         *(REPO / "notebooks").glob("[0-9]*.py"),
-        *(REPO / "book").glob("*.md")]}
-    named = set(re.findall(r'(?:"name": "|:name: )(fig-[\w-]+)',
-                           "".join(text.values())))
-    spoken = set(re.findall(r"{numref}`(fig-[\w-]+)`",
-                            "".join(text.values())))
+        *(REPO / "book").glob("*.md")])
+    named = set(re.findall(r'(?:"name": "|:name: )(fig-[\w-]+)', text))
+    spoken = set(re.findall(r"{numref}`(fig-[\w-]+)`", text))
     assert len(named) > 30 and named - spoken - {"fig-road"} == set()

@@ -151,12 +151,13 @@ def recorded(prepared_text, work, tmp_path, monkeypatch):
     return work.path
 
 
-SMALL = ["--positions", "640", "--layers", "1", "--width", "32", "--out"]
+SMALL = ["--layers", "1", "--width", "32", "--positions"]
 
 
 def test_a_line_of_ones_own_is_one_command(recorded, tmp_path, capsys):
     before, out = recorded.read_bytes(), tmp_path / "own.json"
-    savings.main(["--line", "clip=1", "schedule=cosine", *SMALL, str(out)])
+    savings.main(["--line", "clip=1", "schedule=cosine", *SMALL, "640",
+                  "--out", str(out)])
     base, own = json.loads(out.read_text())["lines"]
     assert own["changes"] == dict(clip=1, schedule="cosine")
     assert own["name"] == "clip=1 schedule=cosine"
@@ -167,8 +168,8 @@ def test_a_line_of_ones_own_is_one_command(recorded, tmp_path, capsys):
 
 def test_recorded_lines_are_tuned_again_at_another_size(recorded, tmp_path):
     out = tmp_path / "longer.json"
-    savings.main(["--again", "start", "end", *SMALL[2:], str(out),
-                  "--positions", "1280"])
+    savings.main(["--again", "start", "end", *SMALL, "1280",
+                  "--out", str(out)])
     longer = json.loads(out.read_text())
     assert [line["name"] for line in longer["lines"]] == ["start", "end"]
     assert {run["asked"] for run in longer["runs"]} == {1280}

@@ -45,8 +45,8 @@ def repository() -> tuple[str, str]:
 
 def checked(url: str) -> str:
     """The address, if it is empty or a repository on GitHub."""
-    if url and not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", url
-                                ) or url.endswith((".git", "/")):
+    if url and not re.fullmatch(
+            r"https://github\.com/[\w.-]+/[\w.-]+(?<!\.git)", url):
         raise ValueError(f"{url} is not of the form "
                          "https://github.com/OWNER/NAME")
     return url
