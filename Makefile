@@ -32,7 +32,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) is {v[0]}.{v[1]}: make PYTHON=/path/to/python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -c constraints.txt \
-	  -e '.[notebooks,book,test]'
+	  -e '.[notebooks,export,book,test]'
 	@touch $@
 
 book: export COURSE_SCALE ?= laptop
@@ -84,7 +84,7 @@ timings: $(INSTALLED) ## time every chapter, for the cards that open them
 
 constraints: ## resolve every pin again, in a fresh environment
 	rm -rf build/pins && $(PYTHON) -m venv build/pins
-	build/pins/bin/pip install -q '.[notebooks,book,test]'
+	build/pins/bin/pip install -q '.[notebooks,export,book,test]'
 	{ sed -n '/^#/p' constraints.txt; build/pins/bin/pip freeze \
 	  --all --exclude course-lib --exclude pip | sed 's/^\(torch==[0-9.]*\)+.*/\1/'; } \
 	  > build/pins.txt

@@ -25,13 +25,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from course_lib import stages
-from course_lib.data import write_json
-from course_lib.device import provenance
-from course_lib.log import Diverged, read_log
+from course_lib.machine.files import write_json
+from course_lib.machine.origin import provenance
 from course_lib.presets import Preset, load_preset
 from course_lib.runs import Run
-from course_lib.show import RESULTS
-from course_lib.train import train
+from course_lib.showing.page import RESULTS
+from course_lib.training.log import Diverged, read_log
+from course_lib.training.trainer import train
 
 TEXTBOOK = dict(batch_tokens=4_096, learning_rate=3e-3, schedule="cosine",
                 tokens=1_000_000, warmup_steps=12)

@@ -35,16 +35,16 @@ import torch
 from torch.nn import functional as F
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from course_lib.data import write_json
-from course_lib.device import provenance
-from course_lib.evaluate import evaluate
-from course_lib.hub import hf_config, hf_weights
-from course_lib.model import GPT
+from course_lib.machine.files import write_json
+from course_lib.machine.origin import provenance
+from course_lib.measuring.evaluation import evaluate
+from course_lib.model.gpt import GPT
 from course_lib.presets import load_preset
-from course_lib.quantize import quantize_int8
 from course_lib.runs import open_run
-from course_lib.sample import generate
-from course_lib.show import RESULTS
+from course_lib.sampling.generation import generate
+from course_lib.sampling.quantization import quantize_int8
+from course_lib.sharing.hugging_face import hf_config, hf_weights
+from course_lib.showing.page import RESULTS
 
 PROMPT, BATCH, CONTEXT = [11, 22, 33, 44], 16, 1024
 SAMPLED = {"temperature 0.8": dict(temperature=0.8),

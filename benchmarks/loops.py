@@ -35,15 +35,15 @@ from transformers import (
     TrainingArguments,
 )
 
-from course_lib import train as trainer
-from course_lib.corpus import load_corpus
-from course_lib.data import write_json
-from course_lib.device import provenance
-from course_lib.hub import hf_config
-from course_lib.model import GPT
+from course_lib.machine.files import write_json
+from course_lib.machine.origin import provenance
+from course_lib.model.gpt import GPT
 from course_lib.presets import load_preset
 from course_lib.runs import prepare
-from course_lib.show import RESULTS
+from course_lib.sharing.hugging_face import hf_config
+from course_lib.showing.page import RESULTS
+from course_lib.text.corpus import load_corpus
+from course_lib.training import trainer
 
 TOKENS = 4_096  # in one step
 STEPS = {"laptop": 24, "full": 4}  # of one turn; the first is left out
@@ -70,7 +70,7 @@ class Stopwatch:
 
 
 def ours(run, preset, folder) -> float:
-    """Seconds a step of `course_lib.train`."""
+    """Seconds a step of `course_lib.training.trainer`."""
     folder.mkdir()
     watch = Stopwatch(run.train_tokens)
     trainer.EVALUATIONS = 1  # so short a run would look at its text each step

@@ -20,11 +20,11 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
-from course_lib.data import write_json
-from course_lib.device import provenance
-from course_lib.model import chunked_cross_entropy, linear_cross_entropy
+from course_lib.machine.files import write_json
+from course_lib.machine.origin import provenance
+from course_lib.model.loss import chunked_cross_entropy, linear_cross_entropy
 from course_lib.presets import load_preset
-from course_lib.show import RESULTS
+from course_lib.showing.page import RESULTS
 
 
 def plain(x, weight, targets):

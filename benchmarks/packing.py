@@ -21,13 +21,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from course_lib.corpus import load_corpus
-from course_lib.data import pack, write_json
-from course_lib.device import provenance
+from course_lib.machine.files import write_json
+from course_lib.machine.origin import provenance
 from course_lib.presets import load_preset
 from course_lib.runs import first_bytes
-from course_lib.show import RESULTS
-from course_lib.tokenizer import load_tokenizer, train_tokenizer
+from course_lib.showing.page import RESULTS
+from course_lib.text.corpus import load_corpus
+from course_lib.text.token_files import pack
+from course_lib.text.tokenizer import load_tokenizer, train_tokenizer
 
 SPEED_BYTES, CURVE_BYTES, ROUNDS = 20_000_000, 100_000_000, 5
 

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from baselines import baselines
 
-from course_lib.budget import count_parameters, flops_per_token
-from course_lib.data import write_json
-from course_lib.device import choose_device, provenance
-from course_lib.evaluate import evaluate
+from course_lib.machine.device import choose_device
+from course_lib.machine.files import write_json
+from course_lib.machine.origin import provenance
+from course_lib.measuring.evaluation import evaluate
+from course_lib.model.cost import count_parameters, flops_per_token
 from course_lib.runs import Run, open_run
-from course_lib.sample import generate
-from course_lib.show import RESULTS
+from course_lib.sampling.generation import generate
+from course_lib.showing.page import RESULTS
 
 PROMPT = "life is about"
 CURVE_POINTS = 200

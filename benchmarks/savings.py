@@ -32,16 +32,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from course_lib.recipe import Recipe, Text, follow, small
 from filelock import FileLock, Timeout
 
 from course_lib import stages
-from course_lib.arguments import number
-from course_lib.budget import flops_per_token
-from course_lib.data import write_json
-from course_lib.device import provenance
+from course_lib.cli.arguments import number
+from course_lib.machine.files import write_json
+from course_lib.machine.origin import provenance
+from course_lib.model.cost import flops_per_token
 from course_lib.presets import Preset, load_preset
-from course_lib.recipe import Recipe, Text, follow, small
-from course_lib.show import RESULTS
+from course_lib.showing.page import RESULTS
 
 POSITIONS = 786_432  # of a run
 SEEDS = (0, 1)

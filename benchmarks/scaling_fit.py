@@ -28,10 +28,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from scipy.optimize import minimize
 
-from course_lib import scaling
-from course_lib.data import write_json
-from course_lib.device import provenance
-from course_lib.show import RESULTS
+from course_lib.machine.files import write_json
+from course_lib.machine.origin import provenance
+from course_lib.scaling import fits as scaling
+from course_lib.showing.page import RESULTS
 
 STARTS = list(itertools.product(
     np.arange(0, 30, 5), np.arange(0, 30, 5), np.arange(-1, 1.5, 0.5),

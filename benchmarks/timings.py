@@ -14,8 +14,8 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
-from course_lib.data import write_json
-from course_lib.device import provenance
+from course_lib.machine.files import write_json
+from course_lib.machine.origin import provenance
 from course_lib.presets import load_preset
 from course_lib.stages import home, trained
 

@@ -27,29 +27,31 @@ from pathlib import Path
 import torch
 from training_step import TOKENS, nano_gpt, ours, transformers_gpt2
 
-from course_lib import train as trainer
-from course_lib.checkpoint import save_checkpoint
-from course_lib.corpus import load_corpus
-from course_lib.data import write_json
-from course_lib.device import provenance
-from course_lib.model import GPT
+from course_lib.machine.files import write_json
+from course_lib.machine.origin import provenance
+from course_lib.model.gpt import GPT
 from course_lib.presets import load_preset
 from course_lib.runs import prepare
-from course_lib.show import RESULTS
+from course_lib.showing.page import RESULTS
+from course_lib.text.corpus import load_corpus
+from course_lib.training import trainer
+from course_lib.training.checkpoint import save_checkpoint, save_interval
+from course_lib.training.start import start
+from course_lib.training.step import train_step
 
 STEPS, ROUNDS = 60, 5
 
 
 def bare(preset, tokens) -> float:
     """Seconds of STEPS steps over batches that are there already."""
-    model, optimizer = trainer.start(preset, "cpu")
+    model, optimizer = start(preset, "cpu")
     T = preset.model.context_length
     batches = [tokens.batch(step, preset.rows, T, preset.seed)
                for step in range(STEPS)]
     micro_rows = trainer.micro.TOKENS["cpu"] // T
     begun = time.perf_counter()
     for batch in batches:
-        trainer.train_step(model, optimizer, batch, 1e-3, preset.clip,
+        train_step(model, optimizer, batch, 1e-3, preset.clip,
                            micro_rows)
     return time.perf_counter() - begun
 
@@ -79,9 +81,9 @@ def overhead(folder: Path) -> dict:
 
 def saving(name: str, folder: Path) -> dict:
     """Seconds of a checkpoint with weights and AdamW's state."""
-    model, optimizer = trainer.start(load_preset(name), "cpu")
+    model, optimizer = start(load_preset(name), "cpu")
     ids = torch.zeros(1, 8, dtype=torch.long)
-    trainer.train_step(model, optimizer, (ids, ids), 1e-3, 1.0)
+    train_step(model, optimizer, (ids, ids), 1e-3, 1.0)
     taken = []
     for step in range(5):
         begun = time.perf_counter()
@@ -91,7 +93,7 @@ def saving(name: str, folder: Path) -> dict:
     return dict(
         seconds=seconds, slowest=max(taken),
         bytes=sum(file.stat().st_size for file in path.iterdir()),
-        share=seconds / (seconds + trainer.save_interval(seconds)))
+        share=seconds / (seconds + save_interval(seconds)))
 
 
 def peak(side: str, name: str, checkout: str | None) -> int:

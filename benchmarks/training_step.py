@@ -29,14 +29,16 @@ import time
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from course_lib.budget import flops_per_token
-from course_lib.data import write_json
-from course_lib.device import matmul_peak, provenance
-from course_lib.hub import hf_config, hf_weights
-from course_lib.model import GPT
+from course_lib.machine.device import matmul_peak
+from course_lib.machine.files import write_json
+from course_lib.machine.origin import provenance
+from course_lib.model.cost import flops_per_token
+from course_lib.model.gpt import GPT
 from course_lib.presets import load_preset
-from course_lib.show import RESULTS
-from course_lib.train import make_optimizer, train_step
+from course_lib.sharing.hugging_face import hf_config, hf_weights
+from course_lib.showing.page import RESULTS
+from course_lib.training.optimizers import make_optimizer
+from course_lib.training.step import train_step
 
 TOKENS = {"laptop": 4_096, "full": 4_096}  # in one step
 

@@ -14,13 +14,14 @@ from itertools import islice
 
 import tokenizers
 
-from course_lib.corpus import load_corpus
-from course_lib.data import side, write_json
-from course_lib.device import provenance
+from course_lib.machine.files import write_json
+from course_lib.machine.origin import provenance
 from course_lib.presets import load_preset
 from course_lib.runs import first_bytes
-from course_lib.show import RESULTS
-from course_lib.tokenizer import Tokenizer, train_tokenizer
+from course_lib.showing.page import RESULTS
+from course_lib.text.corpus import load_corpus
+from course_lib.text.split import side
+from course_lib.text.tokenizer import Tokenizer, train_tokenizer
 
 TRAIN_BYTES, TEST_BYTES = 60_000_000, 2_000_000
 SIZES = [512, 1024, 2048, 4096, 8192, 16_384, 32_768]

@@ -1,12 +1,14 @@
-"""The three scales at which everything runs: smoke, laptop, full."""
+"""The scales at which everything runs: smoke, laptop, evening, full."""
 
 import math
 import os
 from dataclasses import asdict, dataclass, replace
 
-from course_lib.model import GPTConfig
+from course_lib.model.config import GPTConfig
 
-SCHEDULES = ("cosine", "wsd", "constant")  # see `train.learning_rate`
+SCHEDULES = ("cosine", "wsd", "constant")  # see `training.learning_rate`
+OPTIMIZERS = ("adamw", "muon", "adamw-defaults")  # `training.make_optimizer`
+ROWS = ("packed", "sentences")  # see `text.pack`
 
 
 @dataclass(frozen=True)
@@ -14,7 +16,10 @@ class Preset:
     """A scale: which text, which model, how long, how fast it learns.
 
     `tokens` is the length of training and `batch_tokens` the tokens a step,
-    which must divide into whole rows of the model's context.
+    which must divide into whole rows of the model's context. With `layout`
+    `sentences`, one of them padded to a row, both count the padding.
+    `recipe` names the `recipes.Recipe` that the rest follows. Raises
+    ValueError for a field out of range.
     """
 
     name: str
@@ -28,6 +33,9 @@ class Preset:
     clip: float = 1.0
     seed: int = 0
     schedule: str = "wsd"
+    optimizer: str = "adamw"
+    layout: str = "packed"
+    recipe: str = "gpt2"
 
     def __post_init__(self):
         for name in ("tokens", "batch_tokens", "warmup_steps", "seed"):
@@ -51,9 +59,11 @@ class Preset:
         if self.warmup_steps < 0:
             raise ValueError("warmup_steps must be 0 or more, not "
                              f"{self.warmup_steps}")
-        if self.schedule not in SCHEDULES:
-            raise ValueError(f"schedule {self.schedule!r} is none of "
-                             f"{', '.join(SCHEDULES)}")
+        for name, known in (("schedule", SCHEDULES), ("layout", ROWS),
+                            ("optimizer", OPTIMIZERS)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} {getattr(self, name)!r} is none of "
+                                 f"{', '.join(known)}")
         if not 0 <= self.seed < 2**32:
             raise ValueError("seed must lie between 0 and 2**32 - 1, not "
                              f"{self.seed}")
@@ -88,6 +98,11 @@ PRESETS = {preset.name: preset for preset in (
                      n_layer=4, n_head=4, n_embd=128),
            tokens=4_000_000, batch_tokens=1_024,
            learning_rate=6e-3, warmup_steps=200),
+    Preset("evening", "bookcorpus",
+           GPTConfig(vocab_size=8_192, context_length=256,
+                     n_layer=8, n_head=4, n_embd=256),
+           tokens=150_000_000, batch_tokens=16_384,
+           learning_rate=3e-3, warmup_steps=200),
     Preset("full", "bookcorpus",
            GPTConfig(vocab_size=50_304, context_length=512,
                      n_layer=8, n_head=8, n_embd=512),

@@ -4,8 +4,10 @@ What stands in it:
 
     run.json         preset, corpus, split rule, provenance (written last)
     tokenizer.json   the vocabulary and its merges
-    train.bin val.bin, each with a .json header: the token files
-    log.jsonl timing.jsonl micro_batch.json checkpoints/ snapshots/:
+    train.bin val.bin, each with a .json header: the token files; where the
+                     recipe reads sentences, val-rows.bin has the validation
+                     text once more, as the model is to be measured on it
+    log.jsonl timing.jsonl settings.json checkpoints/ snapshots/:
                      written by the trainer
 """
 
@@ -19,14 +21,25 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from course_lib import checkpoint, data, device
-from course_lib.corpus import Corpus
-from course_lib.distributed import first_process
-from course_lib.log import read_log
-from course_lib.model import GPT
+from course_lib.machine.device import choose_device
+from course_lib.machine.distributed import first_process
+from course_lib.machine.files import write_json
+from course_lib.machine.origin import provenance
+from course_lib.model.gpt import GPT
 from course_lib.presets import Preset
-from course_lib.tokenizer import Tokenizer, load_tokenizer, train_tokenizer
-from course_lib.train import train
+from course_lib.text.documents import Corpus
+from course_lib.text.rows import sentences
+from course_lib.text.split import choose_split, side
+from course_lib.text.token_files import Tokens, pack
+from course_lib.text.tokenizer import (
+    Tokenizer,
+    load_tokenizer,
+    train_tokenizer,
+)
+from course_lib.training import checkpoint
+from course_lib.training.log import read_log
+from course_lib.training.settings import read_settings
+from course_lib.training.trainer import train
 
 # Merges settle long before this much text, and counting pairs costs memory.
 TOKENIZER_BYTES = 100_000_000
@@ -51,12 +64,24 @@ class Run:
         return load_tokenizer(self.folder / "tokenizer.json")
 
     @cached_property
-    def train_tokens(self) -> data.Tokens:
-        return data.Tokens(self.folder / "train.bin", self.tokenizer)
+    def train_tokens(self) -> Tokens:
+        return Tokens(self.folder / "train.bin", self.tokenizer)
 
     @cached_property
-    def val_tokens(self) -> data.Tokens:
-        return data.Tokens(self.folder / "val.bin", self.tokenizer)
+    def val_tokens(self) -> Tokens:
+        return Tokens(self.folder / "val.bin", self.tokenizer)
+
+    @cached_property
+    def measured_tokens(self) -> Tokens:
+        """The validation text as this run's model reads it."""
+        if self.preset.layout == "packed":
+            return self.val_tokens
+        return Tokens(self.folder / "val-rows.bin", self.tokenizer)
+
+    @property
+    def number_format(self) -> str | None:
+        """The number format that it is trained in, once that is settled."""
+        return read_settings(self.folder).get("number_format")
 
     @property
     def log(self) -> list[dict]:
@@ -81,7 +106,7 @@ class Run:
                 and log[-1]["step"] == self.preset.steps)
 
     def train(self, **options):
-        """Start or go on training; options as in `course_lib.train.train`.
+        """Start or go on training; options as in `course_lib.training.train`.
 
         Raises BlockingIOError when another process is at it.
         """
@@ -91,7 +116,7 @@ class Run:
             else contextlib.nullcontext()
         with lock:
             return train(self.folder, self.preset, self.train_tokens,
-                         self.val_tokens, **options)
+                         self.measured_tokens, **options)
 
     def model(self, where: str = "cpu") -> GPT:
         """The newest model, in evaluation mode. Raises FileNotFoundError
@@ -182,23 +207,30 @@ def _prepare(folder: Path, preset: Preset, corpus: Corpus, report) -> Run:
                                   "folder with --out")
         report(f"{folder} is already prepared")
         return run
-    rule = data.choose_split(corpus.texts())
+    rule = choose_split(corpus.texts())
 
     def part(validation: bool):
-        return data.side(corpus.texts(), rule, validation)
+        return side(corpus.texts(), rule, validation)
 
     tokenizer = _tokenizer(folder, preset.model.vocab_size, wanted,
                            lambda: part(False), report)
-    files = {}
-    for name, validation in (("val", True), ("train", False)):
+    files, T = {}, preset.model.context_length
+    rows = dict(row=T) if preset.layout == "sentences" else {}
+    for name, validation, layout in [
+            ("val", True, {}), *[("val-rows", True, rows)] * bool(rows),
+            ("train", False, rows | dict(cut_long=True) if rows else {})]:
+        texts = part(validation)
         with tqdm(desc=f"{name}.bin", unit="B", unit_scale=True,
                   delay=2) as bar:
-            tokens = data.pack(part(validation), tokenizer,
-                               folder / f"{name}.bin", bar.update,
-                               f"{corpus.fingerprint} {rule} {name}")
-        tokens.windows(preset.model.context_length)
+            tokens = pack(sentences(texts) if layout else texts, tokenizer,
+                          folder / f"{name}.bin", bar.update,
+                          f"{corpus.fingerprint} {rule} {name}", **layout)
+        tokens.windows(T)
         report(f"{name}.bin: {tokens.tokens:,} tokens of {tokens.bytes:,} "
-               f"bytes in {tokens.documents:,} documents")
+               f"bytes in {tokens.documents:,} "
+               f"{'rows' if layout else 'documents'}"
+               + (f", {tokens.targets / tokens.windows(T) / T:.0%} of them "
+                  "no padding" if layout else ""))
         files[name] = dict(tokens=tokens.tokens, bytes=tokens.bytes,
                            documents=tokens.documents)
     passes = preset.tokens / files["train"]["tokens"]
@@ -206,9 +238,9 @@ def _prepare(folder: Path, preset: Preset, corpus: Corpus, report) -> Run:
         report(f"{preset.tokens:,} tokens are {passes:.0f} passes over this "
                "text: it will be learned by heart; add text, or train on "
                f"less with --tokens {MANY_PASSES * files['train']['tokens']}")
-    data.write_json(folder / "run.json", dict(
+    write_json(folder / "run.json", dict(
         **wanted, split=rule, files=files, tokenizer_bytes=TOKENIZER_BYTES,
-        prepared=device.provenance(device.choose_device())))
+        prepared=provenance(choose_device())))
     return open_run(folder)
 
 

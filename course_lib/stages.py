@@ -9,21 +9,27 @@ them: preset, corpus, and the package's own source.
 import hashlib
 import json
 import os
+import time
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
 from filelock import FileLock
 
-from course_lib.corpus import load_corpus
-from course_lib.data import Tokens
-from course_lib.device import ROOT
+from course_lib.machine.files import write_json
+from course_lib.machine.origin import ROOT
 from course_lib.presets import Preset, load_preset
 from course_lib.runs import Run, prepare
-from course_lib.tokenizer import Tokenizer
+from course_lib.scaling import ladder as ladders
+from course_lib.scaling.fits import bootstrap
+from course_lib.scaling.rungs import Ladder, Prediction, ahead, load, rungs
+from course_lib.text.corpus import load_corpus
+from course_lib.text.token_files import Tokens
+from course_lib.text.tokenizer import Tokenizer
 
-DECIDE = ("stories", "stories_plots", "stories_words", "grammar", "corpus",
-          "hub_corpus", "tokenizer", "data", "model", "train",
-          "micro", "evaluate")
+# Rooms and modules whose source decides what a run ends with.
+DECIDE = ("stories", "text", "model", "training", "measuring/evaluation.py")
+RECORDED = ROOT / "book" / "results"
 
 
 def home() -> Path:
@@ -70,18 +76,48 @@ def trained(preset: Preset) -> Run:
     return run
 
 
-def prediction(preset: Preset):
-    """What the preset's ladder says that its run will end with, a
-    `ladder.Prediction`, stored before the run for chapter 4 to check."""
-    from course_lib import ladder  # which itself makes and loads by stages
-    return ladder.predict(preset)
+def ladder(preset: Preset, report=print) -> Ladder:
+    """The preset's ladder, loaded where it was recorded or measured before,
+    else measured now. `report` is told which."""
+    path = RECORDED / f"ladder_{preset.name}.json"
+    plan = rungs(preset)
+    found = load(path) if path.is_file() else None
+    if found and list(found.rungs) == plan:
+        report(f"{len(plan)} runs, recorded {found.made['date'][:10]} on "
+               f"{found.made['device']}")
+        return found
+    run = prepared(preset)
+    path, began = run.folder / "ladder.json", time.monotonic()
+    with FileLock(f"{path}.lock"):
+        ladders.measure_all(run, plan, path)
+    report(f"{len(plan)} runs, trained here; this call took "
+           f"{time.monotonic() - began:.0f} s")
+    return load(path)
+
+
+def prediction(preset: Preset, fits=None) -> Prediction:
+    """What the preset's ladder says that its run will end with, stored
+    beside the run for chapter 4 to check. A stored prediction is made anew
+    only when the ladder changed."""
+    runs = ladder(preset, report=_silent).runs
+    path = prepared(preset).folder / "prediction.json"
+    key = [float(value) for value in runs.loss]
+    record = json.loads(path.read_text()) if path.is_file() else {}
+    if record.get("ladder") != key:
+        made = ahead(preset, fits or bootstrap(
+            *runs, resamples=ladders.RESAMPLES))
+        record = dict(prediction=asdict(made), ladder=key)
+        write_json(path, record)
+    return Prediction(**record["prediction"])
 
 
 @cache
 def _source() -> str:
-    digest = hashlib.sha256()
-    for module in DECIDE:
-        digest.update((ROOT / "course_lib" / f"{module}.py").read_bytes())
+    digest, package = hashlib.sha256(), ROOT / "course_lib"
+    for name in DECIDE:
+        place = package / name
+        for path in sorted(place.glob("*.py")) or [place]:
+            digest.update(path.read_bytes())
     return digest.hexdigest()
 
 

@@ -15,9 +15,9 @@
 # If you know Python and can multiply matrices, you are ready.
 
 # %%
-from course_lib import plots
+from course_lib.showing import plots
 from course_lib.presets import load_preset
-from course_lib.show import card
+from course_lib.showing import card
 
 preset = load_preset()  # $COURSE_SCALE: smoke, laptop or full
 plots.use_style()
@@ -33,7 +33,7 @@ card("00_primer", needs="Python and school mathematics",
 # books.
 
 # %%
-from course_lib.show import print_text
+from course_lib.showing import print_text
 from course_lib.stories import stories
 
 texts = list(stories(400 if preset.name == "smoke" else 4000))

@@ -25,10 +25,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from course_lib import plots, stages
+from course_lib import stages
+from course_lib.showing import plots
 from course_lib.model import GPT, GPTConfig
 from course_lib.presets import load_preset
-from course_lib.show import card, show_source
+from course_lib.showing import card, show_source
 
 preset = load_preset()          # $COURSE_SCALE: smoke, laptop or full
 plots.use_style()
@@ -648,7 +649,7 @@ show_source(GPT)
 # attention and MLP gave.
 
 # %% mystnb={"figure": {"caption": "The whole model, drawn from a run of it: 2 rows of 16 tokens through the full preset. Each box gives the module's name, the shape that leaves it and the parameters in it; on the right the first block is opened.", "name": "fig-model"}, "image": {"alt": "The full model from top to bottom. Token ids enter a token embedding and a position embedding, which are added. Eight equal blocks follow, then a final norm, the head, which uses the token embedding's weights again, and a softmax. On the right one block is opened: norm, attention with its two linear maps, an addition with a path around both, then norm, MLP with two linear maps and a GELU between, and another addition with a path around."}}
-from course_lib.diagram import draw_model
+from course_lib.showing import draw_model
 big = GPT(full)
 figure = draw_model(big, torch.zeros(2, 16, dtype=torch.long))
 
@@ -819,7 +820,7 @@ print("no preference", f"{even:5.2f}", *[f"{even:8.2f}"] * 3)
 
 # %%
 from dataclasses import asdict
-from course_lib.budget import count_parameters
+from course_lib.model import count_parameters
 
 V, T = full.vocab_size, full.context_length
 L, C = full.n_layer, full.n_embd
@@ -877,7 +878,7 @@ for name, config in shapes.items():
 # :::
 
 # %%
-from course_lib.budget import flops_by_part, flops_per_token
+from course_lib.model import flops_by_part, flops_per_token
 
 exact = flops_per_token(full, full.context_length)
 for part, flop in flops_by_part(full).items():
@@ -921,7 +922,7 @@ assert 6 * N < exact
 # :::
 
 # %% mystnb={"figure": {"caption": "Parameters and training FLOPs by part, for a shape of your choice.", "name": "fig-shape"}}
-from course_lib.interactive import shape_chart, show_chart
+from course_lib.showing import shape_chart, show_chart
 
 show_chart(shape_chart(full), "Bars of a GPT's parameters and of its "
            "training FLOPs by part, with sliders for layers, heads, "
@@ -1035,7 +1036,7 @@ for one, other in zip(*grads, strict=True):
 # once.
 
 # %%
-from course_lib.show import load_result
+from course_lib.showing import load_result
 
 recorded = load_result("loss_memory.json")
 where = recorded["provenance"]
@@ -1070,7 +1071,7 @@ assert recorded["rows"][2]["fastest"] < recorded["rows"][0]["slowest"]
 
 # %%
 from transformers import GPT2Config, GPT2LMHeadModel
-from course_lib.hub import from_hf
+from course_lib.sharing import from_hf
 
 referee = GPT2LMHeadModel(GPT2Config(
     vocab_size=1000, n_positions=128, n_layer=4, n_head=4, n_embd=128,

@@ -20,13 +20,24 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import ticker
 
-from course_lib import ladder, plots, scaling, stages, stories
-from course_lib.arguments import GPU_MFU
-from course_lib.budget import GPUS, count_parameters, dollars
-from course_lib.budget import flops_by_part, flops_per_token, plan
+from course_lib import stages
+from course_lib.scaling import ladder
+from course_lib.scaling.rungs import MIDDLE, load, rungs
+from course_lib.stages import ladder
+from course_lib.showing import plots
+from course_lib.scaling import fits as scaling
+from course_lib.scaling import repeated
+from course_lib.scaling import envelope, growth, isoflop_parabola
+from course_lib.stories import generator as stories
+from course_lib.scaling import GPU_MFU
+from course_lib.machine import GPUS
+from course_lib.model import count_parameters
+from course_lib.scaling import dollars
+from course_lib.model import flops_by_part, flops_per_token
+from course_lib.scaling import plan
 from course_lib.presets import load_preset
 from course_lib.scaling import PUBLISHED, ScalingLaw, bootstrap, fit
-from course_lib.show import card, load_result, results, show_source
+from course_lib.showing import card, load_result, results, show_source
 
 preset = load_preset()          # $COURSE_SCALE: smoke, laptop or full
 plots.use_style()
@@ -496,7 +507,7 @@ assert conventions["6N without embeddings"] < exact / 2
 # %%
 many = PUBLISHED["muennighoff_2023"]
 fresh = many.loss(50e6, 1.1e9)
-again = scaling.repeated(many, 50e6, 1.1e9, unique=155e6)
+again = repeated(many, 50e6, 1.1e9, unique=155e6)
 print(f"1.1B new tokens: {fresh:.2f}; 155M read 7.1 times: {again:.2f}")
 print(f"155M read once:  {many.loss(50e6, 155e6):.2f}")
 same = many.tokens_for(again, 50e6)
@@ -560,8 +571,8 @@ for name, gpu in GPUS.items():
 # 90% of the refits lie.
 
 # %% mystnb={"figure": {"caption": "What a budget buys: the valley that it pays for, with the band of 90% of the refits, and the dot at its floor. Projected: the share of the peak (MFU) is an assumption, the prices are list prices.", "name": "fig-dollars"}}
-from course_lib.interactive import show_chart
-from course_lib.interactive_budget import dollars_chart
+from course_lib.showing import show_chart
+from course_lib.showing.interactive_budget import dollars_chart
 
 show_chart(dollars_chart(50, "V100"), "The curve of predicted loss "
            "against parameters that a budget pays for, with its lowest "
@@ -592,14 +603,14 @@ for money in (5, 50, 500):
 
 # %%
 small = load_preset("laptop") if preset.name == "full" else preset
-show_source(ladder.rungs)
+show_source(rungs)
 
 # %% [markdown]
 # At `smoke` scale they train here and now; the `laptop` ladder was recorded,
 # since it takes longer than a chapter may.
 
 # %%
-ours = ladder.ladder(small)
+ours = ladder(small)
 rule = ours[ours.rate == 1]
 valleys = [rule[(rule.budget == spent) & (rule.seed == small.seed)]
            for spent in np.unique(ours.budget)]
@@ -618,7 +629,7 @@ for valley in valleys:
 # %%
 for valley in valleys:
     twice = rule[(rule.budget == valley.budget[0])
-                 & (rule.N == valley.N[ladder.MIDDLE])]
+                 & (rule.N == valley.N[MIDDLE])]
     print(f"{valley.budget[0]:.1e} FLOPs, two seeds: "
           f"{twice.loss[1] - twice.loss[0]:+.3f}")
 for spent in np.unique(ours.budget[ours.rate != 1]):
@@ -632,7 +643,7 @@ for spent in np.unique(ours.budget[ours.rate != 1]):
 if small.name == "laptop":  # what the next paragraph says of the record
     for valley in valleys:
         twice = rule[(rule.budget == valley.budget[0])
-                     & (rule.N == valley.N[ladder.MIDDLE])]
+                     & (rule.N == valley.N[MIDDLE])]
         assert abs(np.diff(twice.loss)[0]) < 0.035
     half = tried[tried.rate == 0.5].loss[0]
     assert half < twice.loss.min() - 0.02
@@ -663,14 +674,14 @@ exact_law = PUBLISHED["hoffmann_2022_source"]
 best_N = exact_law.optimum(C)[0]
 for span in (8, 4, 2):
     N_seven = best_N * np.geomspace(1 / span, span, 7)
-    N_low, _ = scaling.isoflop_parabola(
+    N_low, _ = isoflop_parabola(
         N_seven, exact_law.isoflop(C, N_seven))
     print(f"from 1/{span} to {span} times the best size: "
           f"{N_low / best_N - 1:+.1%}")
 
 # %% tags=["remove-cell"]
 N_seven = best_N * np.geomspace(1 / 8, 8, 7)
-N_low, _ = scaling.isoflop_parabola(
+N_low, _ = isoflop_parabola(
     N_seven, exact_law.isoflop(C, N_seven))
 assert abs(N_low / best_N - 1.031) < 0.001
 
@@ -694,7 +705,7 @@ for colour, mark, valley in zip(plots.PALETTE, marks, valleys):
              fillstyle="none")
     plt.plot(np.exp(wide), bend(wide), color=colour)
     try:
-        low = scaling.isoflop_parabola(valley.N, valley.loss)
+        low = isoflop_parabola(valley.N, valley.loss)
         if valley.N.min() < low[0] < valley.N.max():
             bottoms.append((spent, *low))
             plt.plot(*low, "x", color=colour, markersize=9)
@@ -721,11 +732,11 @@ best = our_fits.fit.law
 goal = 6 * count_parameters(small.model).total * small.tokens
 answers = {}
 for_envelope = [curve.T for curve in rule.curves]
-answers["1, envelope"] = scaling.growth(*scaling.envelope(
+answers["1, envelope"] = growth(*envelope(
     rule.N, for_envelope)[:2])
 if len(bottoms) > 1:
     spent, N_low, _ = np.transpose(bottoms)
-    answers["2, parabolas"] = scaling.growth(spent, N_low)
+    answers["2, parabolas"] = growth(spent, N_low)
 a = best.beta / (best.alpha + best.beta)
 answers["3, the law"] = best.optimum(1)[0], a
 for name, (k, a) in answers.items():
@@ -897,7 +908,7 @@ if small.name == "laptop":
 # :::
 
 # %%
-both = {name: ladder.load(results(file)) for name, file in
+both = {name: load(results(file)) for name, file in
         (("stories", "ladder_laptop.json"),
          ("books", "ladder_books.json"))}
 refits, missed = {}, {}
@@ -1070,14 +1081,14 @@ assert total.min() < 6 * N_star * D_star + 2 * N_star * 10e9
 #
 # *Medium, 15 minutes.* You have 155M different tokens and
 # $3.2 \cdot 10^{17}$ FLOPs. Should the model be larger or smaller than with
-# endless text? Guess, then use `scaling.repeated` with Muennighoff's
+# endless text? Guess, then use `repeated` with Muennighoff's
 # constants along the budget.
 #
 # Solution (click to open):
 
 # %% tags=["hide-cell"]
 N_try = np.geomspace(5e6, 5e8, 2000)
-few = scaling.repeated(many, N_try, C / (6 * N_try), unique=155e6)
+few = repeated(many, N_try, C / (6 * N_try), unique=155e6)
 N_few = N_try[few.argmin()]
 N_new = many.optimum(C)[0]
 print(f"{N_few / 1e6:.0f}M, {C / 6 / N_few / 155e6:.1f} readings, loss "

@@ -17,7 +17,7 @@
 
 # %%
 from course_lib.presets import load_preset
-from course_lib.show import card, show_source
+from course_lib.showing import card, show_source
 
 preset = load_preset()          # $COURSE_SCALE: smoke, laptop or full
 card("03_tokenizer",
@@ -37,8 +37,11 @@ card("03_tokenizer",
 # sentences.
 
 # %%
-from course_lib import data, plots, stages
-from course_lib.corpus import load_corpus
+from course_lib import stages
+from course_lib.text import token_files as data
+from course_lib.text import choose_split, is_validation, split_document
+from course_lib.showing import plots
+from course_lib.text import load_corpus
 from course_lib.runs import first_bytes
 
 plots.use_style()
@@ -52,8 +55,8 @@ print(f"{corpus.name}: {len(texts):,} documents, {size:,} bytes")
 # you run with.
 
 # %%
-from course_lib import stories
-from course_lib.show import print_text
+from course_lib.stories import generator as stories
+from course_lib.showing import print_text
 
 print_text(stories.story(seed=0, index=1))
 
@@ -418,7 +421,7 @@ assert decode(encode(line, merges), vocab) == line
 # %%
 import json
 
-from course_lib.tokenizer import train_tokenizer
+from course_lib.text import train_tokenizer
 
 start = time.perf_counter()
 theirs = train_tokenizer(few, 512)
@@ -461,7 +464,7 @@ show_source(train_tokenizer)
 # arrow a line break.
 
 # %%
-from course_lib.show import colored_tokens
+from course_lib.showing import colored_tokens
 
 tokenizer = stages.tokenizer(preset)
 print(f"{tokenizer.vocab_size:,} entries, {tokenizer.fingerprint}")
@@ -558,7 +561,7 @@ for V in (264, 320, 384, 512, 768, 1024, 1536, 2048):
 # full size and cut back (exercise 2 shows why it may be).
 
 # %%
-from course_lib.show import load_result
+from course_lib.showing import load_result
 
 books = load_result("vocabulary.json")
 print(books["text"])
@@ -598,7 +601,7 @@ plt.show()
 # %%
 from dataclasses import replace
 
-from course_lib.budget import count_parameters, flops_per_token
+from course_lib.model import count_parameters, flops_per_token
 
 full = load_preset("full").model
 for row in books["rows"]:
@@ -696,8 +699,8 @@ print(gpt2, "->", -(-gpt2 // 64) * 64, "=", -(-gpt2 // 64), "x 64")
 # would move documents from one side to the other.
 
 # %%
-show_source(data.is_validation)
-show_source(data.split_document)
+show_source(is_validation)
+show_source(split_document)
 
 # %% [markdown]
 # A hash is a fingerprint of the text, a number spread evenly over its range.
@@ -708,10 +711,10 @@ show_source(data.split_document)
 # thousand rows.
 
 # %%
-held = [text for text in texts if data.is_validation(text)]
+held = [text for text in texts if is_validation(text)]
 print(f"{len(held) / len(texts):.1%} of {len(texts):,} documents")
-print("rule for this corpus:", data.choose_split(texts))
-print("rule for three texts:", data.choose_split(
+print("rule for this corpus:", choose_split(texts))
+print("rule for three texts:", choose_split(
     [text for text in texts if text not in held][:3]))
 
 # %% [markdown]

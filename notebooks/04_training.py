@@ -17,9 +17,10 @@
 # mystery: how a published run came to report a {term}`perplexity` that cannot exist.
 
 # %%
-from course_lib import plots, stages
+from course_lib import stages
+from course_lib.showing import plots
 from course_lib.presets import load_preset
-from course_lib.show import card, show_source
+from course_lib.showing import card, show_source
 
 preset = load_preset()  # $COURSE_SCALE: smoke, laptop or full
 plots.use_style()
@@ -36,7 +37,7 @@ card("04_training", needs="chapters 0, 1 and 3; chapter 2 for its bet",
 # an exercise with its answer printed beside it.
 
 # %%
-from course_lib.show import print_text
+from course_lib.showing import print_text
 
 train_tokens, val_tokens = stages.tokens(preset)
 tokenizer = stages.tokenizer(preset)
@@ -54,7 +55,7 @@ for place in range(4):
 # %%
 import math
 
-from course_lib.train import start
+from course_lib.training import start
 
 model, optimizer = start(preset, "cpu")
 loss = model.loss(ids[:8], targets[:8])
@@ -109,7 +110,7 @@ assert abs(abs(moved) / preset.learning_rate - 1) < 0.02
 # not renewed by the data fades. Vectors (norms and biases) are left out.
 
 # %%
-from course_lib.train import make_optimizer
+from course_lib.training import make_optimizer
 
 show_source(make_optimizer)
 
@@ -122,7 +123,7 @@ show_source(make_optimizer)
 # GPUs share a step: then it also averages their gradients.)
 
 # %%
-from course_lib.train import train_step
+from course_lib.training import train_step
 
 show_source(train_step)
 
@@ -208,7 +209,7 @@ assert sizes.half().min() == 0
 # Either way the fall must end where the run ends {cite}`hoffmann2022`.
 
 # %%
-from course_lib.train import learning_rate
+from course_lib.training import learning_rate
 
 show_source(learning_rate)
 
@@ -332,7 +333,7 @@ print(f"{clipped} of {len(steps)} steps were clipped")
 # scale the ladder is too short to mean anything; at the others, did it win?
 
 # %%
-from course_lib import ladder
+from course_lib.scaling import ladder
 
 small = load_preset("laptop") if preset.name == "full" else preset
 bet, outcome = ladder.predict(small), stages.trained(small).log[-1]
@@ -356,7 +357,7 @@ print(f"missed by {miss:+.3f} nats")
 # two seeds, recorded.
 
 # %%
-from course_lib.show import load_result
+from course_lib.showing import load_result
 
 whole = load_result("laptop_whole.json")
 ends = {}
@@ -655,7 +656,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from course_lib.corpus import load_corpus
+from course_lib.text import load_corpus
 from course_lib.runs import prepare
 
 tiny = replace(smoke, tokens=400 * 1024, batch_tokens=1024)
@@ -730,7 +731,7 @@ assert interrupted[-1]["step"] < tiny.steps
 # The time is that of the training steps, without evaluating and saving.
 
 # %%
-from course_lib.budget import flops_per_token
+from course_lib.model import flops_per_token
 
 work = flops_per_token(preset.model, T)
 seconds = run.timing[-1]["seconds"]
@@ -746,8 +747,9 @@ print(f"time            {seconds / 60:.1f} minutes")
 # and the dollars scale with it.
 
 # %%
-from course_lib.arguments import GPU_MFU
-from course_lib.budget import GPUS, dollars, hours
+from course_lib.scaling import GPU_MFU
+from course_lib.machine import GPUS
+from course_lib.scaling import dollars, hours
 
 full = load_preset("full")
 flop = flops_per_token(full.model) * full.tokens

@@ -16,9 +16,10 @@
 # comes out.
 
 # %%
-from course_lib import plots, stages
+from course_lib import stages
+from course_lib.showing import plots
 from course_lib.presets import load_preset
-from course_lib.show import card, load_result
+from course_lib.showing import card, load_result
 
 preset = load_preset()  # $COURSE_SCALE: smoke, laptop or full
 plots.use_style()
@@ -41,8 +42,8 @@ card("05_sampling", needs="chapter 4",
 # :::
 
 # %%
-from course_lib.sample import generate
-from course_lib.show_text import side_by_side, visible
+from course_lib.sampling import generate
+from course_lib.showing import side_by_side, visible
 
 run = stages.trained(preset)
 tokenizer = run.tokenizer
@@ -86,7 +87,7 @@ side_by_side("One prompt, two models, four moments of their training.",
 # Left to start by itself, after end-of-text, our model tells a story.
 
 # %%
-from course_lib.show import print_text
+from course_lib.showing import print_text
 
 [ids] = generate(run.model(), [[tokenizer.eot]], 300, temperature=0.8,
                  seed=1, stop_id=tokenizer.eot)
@@ -109,7 +110,7 @@ print(f"\n{len(ids)} tokens; the model sees at most "
 # %% mystnb={"figure": {"caption": "The likeliest next tokens after the prompt (a dot stands for a space).", "name": "fig-next"}, "image": {"alt": "Horizontal bars of the ten likeliest next tokens and their probabilities."}}
 import torch
 
-from course_lib.sample import probabilities
+from course_lib.sampling import probabilities
 
 model = run.model()
 with torch.no_grad():
@@ -182,11 +183,8 @@ for ax, (name, options) in zip(axes, settings.items()):
 # :::
 
 # %% mystnb={"figure": {"caption": "The likeliest next tokens before and after both settings, and four texts drawn with them.", "name": "fig-sampling"}}
-from course_lib.interactive import show_chart
-from course_lib.interactive_sampling import (
-    sampling_chart,
-    sampling_grid,
-)
+from course_lib.showing import show_chart
+from course_lib.showing import sampling_chart, sampling_grid
 
 grid = sampling_grid(model, tokenizer, "life is about")
 show_chart(sampling_chart(grid), "Bars of the likeliest next tokens, "
@@ -302,7 +300,7 @@ assert with_cache == without
 
 # %%
 from course_lib.model import GPT
-from course_lib.quantize import quantize_int8
+from course_lib.sampling import quantize_int8
 
 has_int8 = torch.backends.mkldnn.is_available()  # not on every CPU
 large = GPT(load_preset("full").model).eval()
@@ -323,7 +321,7 @@ print(f"recorded on one core: {speed['course_lib']:.0f} and",
 # model, in {term}`bits per byte` of text that it never saw.
 
 # %%
-from course_lib.evaluate import evaluate
+from course_lib.measuring import evaluate
 
 result = evaluate(model, run.val_tokens)
 print(f"float32 {result.bits_per_byte:.4f} bits per byte")
@@ -382,8 +380,8 @@ assert bits["this book's GPT"] < min(
 # %%
 import numpy as np
 
-from course_lib.evaluate import documents
-from course_lib.show_text import show_surprisal
+from course_lib.measuring import documents
+from course_lib.showing import show_surprisal
 
 
 def bits_of(ids):
@@ -395,7 +393,7 @@ def bits_of(ids):
 
 
 # %% tags=["remove-cell"]
-from course_lib.surprisal import surprisal
+from course_lib.measuring import surprisal
 
 assert np.allclose(bits_of(prompt), np.array(surprisal(
     model, [tokenizer.eot, *prompt])) / np.log(2), atol=1e-4)
@@ -478,7 +476,7 @@ assert (sum(bits_of(sentence)) / len(austen.encode())
 # :::
 
 # %%
-from course_lib.copies import longest_copies
+from course_lib.measuring import longest_copies
 
 eot = tokenizer.eot
 known = run.train_tokens.ids[:10_000_000]  # plenty; full has more
@@ -532,7 +530,7 @@ assert copied == samples[copies.index(most)][
 import tempfile
 from pathlib import Path
 
-from course_lib.publish import export_run, push
+from course_lib.sharing import export_run, push
 
 folder = Path(tempfile.mkdtemp(), "stories-gpt")
 export_run(run, folder)
@@ -580,8 +578,8 @@ assert theirs_says.tolist()[:len(prompt + ours)] == prompt + ours
 # back with the number that it had.
 
 # %%
-from course_lib.evaluate import evaluate_text
-from course_lib.hub import load_hf
+from course_lib.measuring import evaluate_text
+from course_lib.sharing import load_hf
 
 back, its_tokenizer = load_hf(folder)
 texts = documents(run.val_tokens, tokenizer)

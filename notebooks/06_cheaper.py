@@ -17,9 +17,11 @@
 # was counted, measured, or only projected.
 
 # %%
-from course_lib import plots, stages
+from course_lib import stages
+from course_lib.machine import ROOT
+from course_lib.showing import plots
 from course_lib.presets import load_preset
-from course_lib.show import card, load_result, show_source
+from course_lib.showing import card, load_result, show_source
 
 preset = load_preset()  # $COURSE_SCALE: smoke, laptop or full
 plots.use_style()
@@ -41,8 +43,9 @@ card("06_cheaper", needs="chapters 2 and 4",
 # :::
 
 # %%
-from course_lib.arguments import GPU_MFU
-from course_lib.budget import GPUS, count_parameters, flops_per_token
+from course_lib.scaling import GPU_MFU
+from course_lib.machine import GPUS
+from course_lib.model import count_parameters, flops_per_token
 
 # %%
 SENTENCES, ROW, REAL, HOURS = 74_004_228, 64, 1.1e9, 20  # of 2023
@@ -610,7 +613,7 @@ print(f"by the two seeds, the last is {min(beyond):.2f} to "
       f"{max(beyond):.2f}")
 
 # %% tags=["remove-cell"]
-from course_lib.budget import dollars
+from course_lib.scaling import dollars
 
 again = dollars(flops_per_token(full.model) * REAL, CARD, MFU)
 assert abs(dollars_left[-2] / again - 1) < 1e-9
@@ -674,7 +677,7 @@ ax.legend(loc="lower right");
 # :::
 
 # %%
-from course_lib.budget import plan
+from course_lib.scaling import plan
 from course_lib.scaling import published_fit
 
 # %%
@@ -815,11 +818,11 @@ from pathlib import Path
 
 own = Path(tempfile.mkdtemp(), "own.json")
 subprocess.run(
-    [sys.executable, stages.ROOT / "benchmarks" / "savings.py",
+    [sys.executable, ROOT / "benchmarks" / "savings.py",
      "--line", "dropout=0.05", "--preset", "smoke",
      "--positions", "4096", "--out", own],
     check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    env={**os.environ, "PYTHONPATH": str(stages.ROOT)})
+    env={**os.environ, "PYTHONPATH": str(ROOT)})
 kept, line = json.loads(own.read_text())["lines"]
 print(f"{line['name']}, at a rate of {line['rate']:.4f},",
       "helps" if line["helps"] else "does not help")

@@ -11,7 +11,9 @@ import tiny
 from course_lib.runs import open_run
 
 REPO = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(REPO / "book"), str(REPO / "book" / "_ext")]
+sys.path[:0] = [str(REPO / place) for place in
+                ("book", "book/_ext", "benchmarks", "tests/training",
+                 "tests/cloud")]
 
 # Read when a chapter loads its preset.
 os.environ.setdefault("COURSE_SCALE", "smoke")

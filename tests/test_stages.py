@@ -7,7 +7,9 @@ import pytest
 import tiny
 
 from course_lib import stages
+from course_lib.machine.origin import ROOT
 from course_lib.presets import PRESETS, for_prose, load_preset
+from course_lib.text.corpus import load_corpus
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +76,7 @@ def test_the_same_text_elsewhere_is_the_same_run(preset, tmp_path):
     copy = tiny.write_text(tmp_path / "copy")
     record = json.loads((folder / "run.json").read_text())
     assert record["corpus"]["name"] != str(copy)
-    run = stages.prepare(folder, preset, stages.load_corpus(str(copy)))
+    run = stages.prepare(folder, preset, load_corpus(str(copy)))
     assert run.record == record
 
 
@@ -85,7 +87,7 @@ def test_where_home_is(monkeypatch, tmp_path):
             monkeypatch.delenv("COURSE_HOME")
         else:
             monkeypatch.setenv("COURSE_HOME", unset)
-        assert stages.home() == stages.ROOT / "runs"
+        assert stages.home() == ROOT / "runs"
 
 
 def test_home_is_made_and_must_be_a_folder(preset, home, tmp_path,
@@ -108,7 +110,7 @@ def test_the_scale_comes_from_the_environment(monkeypatch):
     assert load_preset().name == "laptop"
     monkeypatch.setenv("COURSE_SCALE", "huge")
     with pytest.raises(ValueError, match="no preset 'huge': choose one of "
-                       "smoke, laptop, full"):
+                       "smoke, laptop, evening, full"):
         load_preset()
 
 

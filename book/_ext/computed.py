@@ -11,10 +11,11 @@ import re
 import shlex
 from pathlib import Path
 
-from course_lib.arguments import GPU_MFU
-from course_lib.budget import GPUS, count_parameters, dollars, hours
+from course_lib.machine.gpus import GPUS
+from course_lib.model.cost import count_parameters
 from course_lib.presets import load_preset
-from course_lib.show import RESULTS, about, full_flop, load_result
+from course_lib.scaling.budget import GPU_MFU, dollars, hours
+from course_lib.showing.page import RESULTS, about, full_flop, load_result
 
 REPO = Path(__file__).resolve().parent.parent.parent
 # What the post of 2023 and its code state: words and numbers not of ours.

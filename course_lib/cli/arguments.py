@@ -1,0 +1,144 @@
+"""What can be typed after `course`: verbs, options, numbers such as 20M."""
+
+import argparse
+import json
+
+from course_lib.scaling.budget import GPU_MFU
+
+# Options of `prepare` that change a preset: field -> (flag, help)
+SHAPE = {
+    "vocab_size": ("--vocab", "tokenizer entries"),
+    "context_length": ("--context", "tokens a row"),
+    "n_layer": ("--layers", "blocks"),
+    "n_head": ("--heads", "attention heads, a divisor of the width"),
+    "n_embd": ("--width", "channels"),
+}
+TRAINING = {
+    "tokens": ("--tokens", "tokens to train on"),
+    "batch_tokens": ("--batch", "tokens a step, a multiple of the context"),
+    "learning_rate": ("--learning-rate", "the peak"),
+    "seed": ("--seed", "of initial weights and order"),
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """Argparse, with its errors in one line like all others."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def number(text: str) -> int:
+    """A count such as 4096, 4e6, 20M or 1.1B."""
+    scale = {"K": 1e3, "M": 1e6, "B": 1e9}.get(text[-1:].upper())
+    try:
+        value = float(text[:-1]) * scale if scale else float(text)
+        if value == int(value):
+            return int(value)
+    except (ValueError, OverflowError):
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number such "
+                                     "as 4096, 20M or 1.1B")
+
+
+def field_value(text: str):
+    """FIELD=VALUE, the value as in JSON, or else a word."""
+    name, equals, given = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not FIELD=VALUE, such "
+                                         "as optimizer=adamw")
+    try:
+        return name, json.loads(given)
+    except ValueError:
+        return name, given
+
+
+def parser(doctor, plan, prepare, train, evaluate, sample, export):
+    """The grammar of `course`; each verb is the function that runs it."""
+    top = Parser(
+        prog="course", description="Train a small GPT, from text to a "
+        "speaking model. Start with `course doctor`.")
+    verbs = top.add_subparsers(dest="command", required=True,
+                               metavar="COMMAND")
+
+    def verb(run, folder=True, what="a run folder"):
+        made = verbs.add_parser(
+            run.__name__, help=run.__doc__.rstrip("."),
+            description=run.__doc__,
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        made.set_defaults(run=run)
+        if folder:
+            made.add_argument("folder", metavar="RUN", help=what)
+        return made.add_argument
+
+    verb(doctor, folder=False)
+    add = verb(plan, folder=False)
+    add("--dollars", type=float, required=True, help="budget in US$")
+    add("--gpu", default="A100", help="a name from the book's table")
+    add("--mfu", type=float, default=GPU_MFU, help="share of the GPU's peak "
+        "that training reaches: an assumption unless you measured it")
+    add = verb(prepare, folder=False)
+    add("--corpus", nargs="+", metavar="CORPUS", help="stories[:COUNT], "
+        "bookcorpus, hub:OWNER/NAME[@REVISION][#COLUMN] of the Hugging Face "
+        "Hub (stream:... keeps no copy), or files and folders of text; the "
+        "preset's without")
+    add("--preset", default=None, help="the scale: smoke, laptop, evening or "
+        "full; $COURSE_SCALE or laptop without")
+    add("--recipe", default="gpt2", help="2023, gpt2 or modern: how text "
+        "becomes rows, what the model is made of, how it learns")
+    add("--change", nargs="+", type=field_value, metavar="FIELD=VALUE",
+        default=[], help="parts of the recipe, such as optimizer=adamw, "
+        "norm=layer or rate=0.5, a multiple of the preset's learning rate")
+    add("--out", required=True, metavar="RUN", help="folder to make")
+    for name, (flag, text) in (SHAPE | TRAINING).items():
+        add(flag, dest=name, help=f"{text}; the preset's without",
+            type=float if name == "learning_rate" else number)
+    add("--schedule", choices=["cosine", "wsd", "constant"], help="of the "
+        "learning rate after its warm-up; the preset's without")
+    add = verb(train)
+    add("--resume", action="store_true", help="go on from the newest "
+        "checkpoint, or start where there is none")
+    add("--micro-rows", type=int, help="rows in one forward pass; found by "
+        "trying without, and stored in the run")
+    add("--precision", choices=["bfloat16", "float16", "float32"],
+        help="the number format of matrix products; what the device does "
+        "best without")
+    add("--save-seconds", type=float, help="between checkpoints; 120 "
+        "without, and longer where saving would take over 1%% of the time")
+    add("--tensorboard", action="store_true", help="also write the logs for "
+        "TensorBoard, under RUN/tensorboard")
+    add = verb(evaluate, what="a run folder, or with --text a folder in "
+               "Hugging Face's format")
+    add("--text", nargs="+", help="files or folders instead of the run's "
+        "validation text; a run's folder stands for its validation text")
+    add("--json", action="store_true", help="print JSON")
+    add = verb(sample, what="a run folder, or one in Hugging Face's format")
+    add("--prompt", default="life is about", help="text to continue")
+    add("-n", type=int, default=1, help="how many continuations")
+    add("--tokens", type=number, default=100, help="new tokens at most")
+    add("--temperature", type=float, default=0.8, help="0 is greedy")
+    add("--top-k", type=int, help="keep the k likeliest tokens")
+    add("--top-p", type=float, help="keep the likeliest that reach p")
+    add("--min-p", type=float, help="keep those at least p times as likely "
+        "as the likeliest")
+    add("--repetition-penalty", type=float, default=1.0, help="above 1 makes "
+        "what was there already less likely")
+    add("--seed", type=int, help="the same seed gives the same text")
+    add("--stream", action="store_true", help="print text as it is drawn")
+    add("--interactive", action="store_true", help="continue each line that "
+        "you type instead of --prompt; implies --stream")
+    add("--int8", action="store_true", help="round the weights to 8 bits and "
+        "generate on the CPU, where that is faster")
+    add = verb(export)
+    add("--to", required=True, metavar="DIR", help="folder to make; one that "
+        "holds this model already is left as it is")
+    add("--gguf", action="store_true", help="also write DIR/model.gguf, for "
+        "llama.cpp")
+    add("--push", metavar="OWNER/NAME", help="also publish it under this "
+        "name on the Hugging Face Hub; sign in with `hf auth login` before")
+    add("--private", action="store_true", help="on a page that only you see")
+    add("--dry-run", action="store_true", help="say what would be uploaded, "
+        "and upload nothing")
+    add("--license", help="for the model card, as the Hub writes it: mit, "
+        "apache-2.0, cc0-1.0")
+    return top

@@ -1,0 +1,292 @@
+"""The book's verbs from a terminal: `course --help`.
+
+Every user's mistake ends in one line on stderr and exit code 2.
+"""
+
+import json
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from course_lib.cli.arguments import SHAPE, TRAINING, parser
+from course_lib.scaling.budget import GPU_MFU
+
+
+def main(arguments=None) -> int:
+    """Run one command; returns the exit code."""
+    options = parser(doctor, plan, prepare, train, evaluate, sample,
+                     export).parse_args(arguments)
+    try:
+        code = options.run(options) or 0
+        print(end="", flush=True)  # a full disk or a closed pipe shows here
+        return code
+    except KeyboardInterrupt:
+        print("course: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `course sample ... | head`
+        sys.stdout = open(os.devnull, "w")  # nothing to flush at exit
+        return 0
+    except Exception as error:
+        reason = mistake(error)
+        if not reason:
+            raise
+        print(f"course {options.command}: {reason}", file=sys.stderr)
+        return 2
+
+
+def mistake(error: Exception) -> str | None:
+    """One line for what a user can mend; None for a bug of ours."""
+    if isinstance(error, OSError) and error.strerror:
+        named = f"{error.filename}: " if error.filename else ""
+        return named + error.strerror
+    if isinstance(error, ValueError | OSError):
+        return " ".join(str(error).split())
+    if type(error).__name__ == "SafetensorError":  # a full disk, mostly
+        return f"cannot read or write weights: {error}"
+    if isinstance(error, MemoryError) or "memory" in str(error) \
+            and isinstance(error, RuntimeError):
+        return "out of memory: take a smaller model or --micro-rows 1"
+    return None
+
+
+def doctor(options) -> None:
+    """What this machine is and what each preset would take on it."""
+    import torch
+
+    from course_lib.machine import device as machine
+    from course_lib.machine.gpus import hourly_price
+    from course_lib.model.cost import flops_per_token
+    from course_lib.presets import PRESETS
+    from course_lib.scaling.budget import dollars, hours
+    from course_lib.training.start import measure_speed
+    device = machine.choose_device()
+    peak = machine.matmul_peak(device)
+    print(f"device     {machine.device_name(device)} ({device})")
+    print(f"precision  {machine.precision(device)}")
+    print(f"memory     {machine.memory(device) / 2**30:.1f} GiB")
+    print(f"matmul     {peak / 1e12:.3g} TFLOP/s measured")
+    print(f"torch      {torch.__version__}, {torch.get_num_threads()} threads")
+    price = hourly_price(device)
+    for preset in PRESETS.values():
+        speed = measure_speed(preset, device)
+        work = flops_per_token(preset.model, preset.model.context_length)
+        mine = preset.tokens / speed / 3600
+        line = (f"{preset.name:<10} {speed:,.0f} tokens/s "
+                f"({work * speed / peak:.0%} of the matmul peak): "
+                f"{duration(mine)}")
+        if price:
+            line += f", ${mine * price:.2f} at ${price}/h"
+        else:
+            flop = work * preset.tokens
+            line += (f"; projected on an A100 at {GPU_MFU:.0%} MFU: "
+                     f"{duration(hours(flop, 'A100', GPU_MFU))}, "
+                     f"${dollars(flop, 'A100', GPU_MFU):.2f}")
+        print(line)
+
+
+def duration(hours: float) -> str:
+    """Hours as a person would say them."""
+    if hours < 1 / 60:
+        return f"{hours * 3600:.0f} seconds"
+    if hours < 1.5:
+        return f"{hours * 60:.0f} minutes"
+    return f"{hours:.1f} hours" if hours < 72 else f"{hours / 24:.1f} days"
+
+
+def plan(options) -> None:
+    """What a budget buys: compute, model, tokens, loss."""
+    from course_lib.scaling import budget
+    from course_lib.scaling.laws import PUBLISHED, ScalingLaw
+    of = options.dollars, options.gpu, options.mfu
+    print(*budget.plan(*of).lines(), sep="\n")
+    others = [budget.plan(*of, law).N for law in PUBLISHED.values()
+              if isinstance(law, ScalingLaw)]
+    print(f"others   the published constants choose "
+          f"{budget.count(min(others))} to {budget.count(max(others))} "
+          "parameters")
+
+
+def prepare(options) -> None:
+    """Make a run folder with tokenizer and token files."""
+    from course_lib.presets import PROSE_TOKENS, for_prose, load_preset
+    from course_lib.recipes import find_recipe
+    from course_lib.runs import first_bytes, prepare
+    from course_lib.text.corpus import load_corpus
+    preset, recipe = load_preset(options.preset), find_recipe(options.recipe)
+    if options.change:
+        said = ", ".join(f"{name}={value}" for name, value in options.change)
+        recipe = recipe.but(name=f"{recipe.name} with {said}",
+                            **dict(options.change))
+    corpus = load_corpus(*(options.corpus or [preset.corpus]))
+    if not corpus.name.startswith("stories"):
+        texts = first_bytes(corpus.texts(), PROSE_TOKENS)
+        preset = for_prose(preset, sum(map(len, texts)))
+    model = {name: getattr(options, name) for name in SHAPE
+             if getattr(options, name) is not None}
+    run = {name: getattr(options, name) for name in (*TRAINING, "schedule")
+           if getattr(options, name) is not None}
+    preset = recipe.at(preset)
+    preset = replace(preset, model=replace(preset.model, **model), **run)
+    run = prepare(options.out, preset, corpus, print)
+    print(f"ready: course train {run.folder}")
+
+
+def train(options) -> None:
+    """Train a prepared run."""
+    from course_lib.machine.distributed import first_process
+    from course_lib.runs import open_run
+    run = open_run(options.folder)
+    if run.started and not options.resume:
+        raise ValueError(f"{run.folder} already has checkpoints: add "
+                         "--resume to go on from the newest")
+    if run.finished:
+        print(f"{run.folder} is trained: course sample {run.folder}")
+        return None
+    result = run.train(
+        micro_rows=options.micro_rows, number_format=options.precision,
+        save_seconds=options.save_seconds, tensorboard=options.tensorboard)
+    if not first_process():
+        return None
+    if result.step < run.preset.steps:
+        print(f"stopped and saved at step {result.step:,} of "
+              f"{run.preset.steps:,}: course train {run.folder} --resume")
+        return 130
+    print(figures(result.evaluation))
+
+
+def figures(evaluation) -> str:
+    """An evaluation in one line."""
+    return (f"loss {evaluation.loss:.4f} nats per token, perplexity "
+            f"{evaluation.perplexity:.2f}, {evaluation.bits_per_byte:.4f} "
+            f"bits per byte ({evaluation.tokens:,} tokens, "
+            f"{evaluation.bytes:,} bytes)")
+
+
+def evaluate(options) -> None:
+    """Loss, perplexity and bits per byte."""
+    from tqdm import tqdm
+
+    from course_lib.measuring.evaluation import evaluate, evaluate_text
+    if not options.text and is_hugging_face(options.folder):
+        raise ValueError(f"{options.folder} has no validation text: add "
+                         "--text, with files or with a run's folder")
+    model, tokenizer, run = read_model(options.folder)
+    with tqdm(unit=" tokens", delay=2, leave=False) as bar:
+        if options.text:
+            texts = texts_to_evaluate(options.text)
+            result = evaluate_text(model, tokenizer, texts, bar.update)
+        else:
+            bar.total = run.val_tokens.tokens - 1
+            result = evaluate(model, run.val_tokens, progress=bar.update)
+    if options.json:
+        print(json.dumps(dict(
+            loss=result.loss, perplexity=result.perplexity,
+            bits_per_byte=result.bits_per_byte, tokens=result.tokens,
+            bytes=result.bytes)))
+    else:
+        print(figures(result))
+
+
+def is_run(folder) -> bool:
+    """Whether a run was prepared in a folder."""
+    return Path(folder, "run.json").is_file()
+
+
+def is_hugging_face(folder) -> bool:
+    """Whether a folder that is no run holds a model in that format."""
+    return not is_run(folder) and Path(folder, "config.json").is_file()
+
+
+def read_model(folder, device: str | None = None):
+    """(model, tokenizer, run) of a run's folder, or of a folder in Hugging
+    Face's format, where the run is None; the model is on the device, by
+    default the best there is."""
+    from course_lib.machine.device import choose_device
+    from course_lib.runs import open_run
+    from course_lib.sharing.hugging_face import load_hf
+    device = device or choose_device()
+    if is_hugging_face(folder):
+        model, tokenizer = load_hf(folder)
+        return model.to(device), tokenizer, None
+    run = open_run(folder)
+    return run.model(device), run.tokenizer, run
+
+
+def texts_to_evaluate(paths: list[str]):
+    """The documents of files and folders; a run's held-out ones where a run
+    is named."""
+    from course_lib.measuring.evaluation import documents
+    from course_lib.runs import open_run
+    from course_lib.text.corpus import load_corpus
+    if len(paths) == 1 and is_run(paths[0]):
+        run = open_run(paths[0])
+        return documents(run.val_tokens, run.tokenizer)
+    return load_corpus(*paths).texts()
+
+
+def sample(options) -> None:
+    """Continue a prompt."""
+    from course_lib.cli.terminal import ask, written
+    from course_lib.sampling.generation import stream
+    from course_lib.sampling.quantization import quantize_int8
+    if options.n < 1:
+        raise ValueError(f"-n must be 1 or more, not {options.n}")
+    model, tokenizer, _ = read_model(options.folder,
+                                     "cpu" if options.int8 else None)
+    if options.int8:
+        model = quantize_int8(model)
+
+    def respond(prompt):
+        ids = tokenizer.encode(prompt) or [tokenizer.eot]
+        text = written(
+            stream(model, [ids] * options.n, options.tokens,
+                   options.temperature, options.top_k, options.top_p,
+                   tokenizer.eot, options.seed, min_p=options.min_p,
+                   repetition_penalty=options.repetition_penalty),
+            tokenizer, prompt, options.n)
+        if not (options.stream or options.interactive):
+            text = ["".join(text)]  # nothing where it fails on the way
+        for piece in text:
+            print(piece, end="", flush=True)
+
+    if options.interactive:
+        ask(respond)
+    else:
+        respond(options.prompt)
+
+
+def export(options) -> None:
+    """Write the model in Hugging Face's format, and publish it."""
+    from course_lib.runs import open_run
+    from course_lib.sharing.gguf_file import GGUF
+    from course_lib.sharing.publish import (
+        check_name,
+        export_run,
+        exported_files,
+        push,
+    )
+    if not options.to:
+        raise ValueError("--to needs the name of a folder, not an empty one")
+    if (options.private or options.dry_run) and not options.push:
+        raise ValueError("--private and --dry-run go with --push OWNER/NAME")
+    run, target = open_run(options.folder), Path(options.to)
+    if options.push:
+        check_name(options.push)
+    if export_run(run, target, options.license, options.push, options.gguf):
+        print(f"{target}: load it with transformers' AutoModelForCausalLM "
+              "and AutoTokenizer")
+    elif options.license:
+        raise ValueError(f"{target} holds this model already: name the "
+                         "licence in its README.md, or choose a new folder")
+    else:
+        print(f"{target} holds this model already"
+              + (", and was left as it is" if not options.gguf else ""))
+    if options.gguf:
+        print(f"{target / GGUF}: load it with llama.cpp")
+    if not options.push:
+        return
+    page = push(target, options.push, options.private, options.dry_run)
+    for path in exported_files(target) if options.dry_run else ():
+        print(f"would upload {path.name}: {path.stat().st_size:,} bytes")
+    print(f"{'would publish at' if options.dry_run else 'published'} {page}")

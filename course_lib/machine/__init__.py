@@ -1,0 +1,12 @@
+"""The machine: device, number formats, processes, GPUs and their prices."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
+    "device": ["autocast", "choose_device", "device_name", "matmul_peak",
+               "memory", "precision", "synchronize"],
+    "distributed": ["World", "first_process", "join"],
+    "files": ["read_json", "write_json"],
+    "gpus": ["GPU", "GPUS", "find_gpu"],
+    "origin": ["ROOT", "provenance"],
+})

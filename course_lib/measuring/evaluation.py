@@ -1,0 +1,100 @@
+"""How good is it: validation loss, perplexity, bits per byte (chapter 5).
+
+Loss in nats per token depends on the tokenizer; bits per byte do not, so
+only they compare models with different vocabularies. Text is read in
+windows that do not overlap; end-of-text stands before and after each
+document and counts as a token of zero bytes.
+"""
+
+import math
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from course_lib.machine.distributed import World
+from course_lib.model.gpt import GPT
+from course_lib.model.loss import IGNORE
+from course_lib.text.token_files import Tokens, pack
+from course_lib.text.tokenizer import Tokenizer
+
+WINDOW_TOKENS = 8192  # tokens in a forward pass; the result ignores it
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Nats per token, and what follows from the total."""
+
+    loss: float
+    tokens: int
+    bytes: int
+
+    @property
+    def perplexity(self) -> float:
+        """exp(loss): how many equally likely tokens would be as hard."""
+        return math.exp(self.loss) if self.loss < 709 else math.inf
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Total nats / (ln 2 * bytes of text)."""
+        return self.loss * self.tokens / (math.log(2) * self.bytes)
+
+
+@torch.no_grad()
+def evaluate(model: GPT, data: Tokens, *, max_tokens: int | None = None,
+             precision=None, world: World = World(),  # noqa: B008
+             progress: Callable[[int], None] = lambda count: None,
+             ) -> Evaluation:
+    """Loss over a token file, or over windows of `max_tokens` in all that lie
+    evenly in it.
+
+    With `max_tokens` the bytes are the header's, in proportion. The model
+    is put in evaluation mode and back. `precision` is a context manager
+    such as torch.autocast, float32 without one. Of several processes each
+    reads its share, and all get the result. `progress(tokens)` is called
+    as they are read.
+    """
+    device, T = model.head.device, model.config.context_length
+    number = data.to_measure_count(T)
+    places = np.arange(number)
+    if max_tokens and -(-max_tokens // T) < number:
+        places = np.linspace(0, number - 1, -(-max_tokens // T)).astype(int)
+    rows = max(1, WINDOW_TOKENS // T)
+    total = torch.zeros(2, dtype=torch.float64)  # nats, targets
+    training = model.training
+    model.eval()
+    try:
+        for start in range(world.rank * rows, len(places), world.size * rows):
+            ids, targets = data.to_measure(T, places[start:start + rows])
+            counted = int((targets != IGNORE).sum())
+            with precision or torch.autocast("cpu", enabled=False):
+                loss = model.loss(ids.to(device), targets.to(device))
+            total += torch.tensor([loss.double().item() * counted, counted],
+                                  dtype=torch.float64)
+            progress(counted)
+    finally:
+        model.train(training)
+    if world.size > 1:
+        total = world.mean(total.to(device)).cpu() * world.size
+    nats, counted = total.tolist()
+    return Evaluation(nats / counted, round(counted),
+                      round(data.bytes * counted / data.targets))
+
+
+def evaluate_text(model: GPT, tokenizer: Tokenizer, texts: Iterable[str],
+                  progress: Callable[[int], None] = lambda count: None,
+                  ) -> Evaluation:
+    """The same for documents given as strings."""
+    with tempfile.TemporaryDirectory() as folder:
+        tokens = pack(texts, tokenizer, Path(folder, "t.bin"))
+        return evaluate(model, tokens, progress=progress)
+
+
+def documents(data: Tokens, tokenizer: Tokenizer) -> Iterator[str]:
+    """The texts that a token file was made of, for another tokenizer."""
+    ends = np.flatnonzero(data.ids == tokenizer.eot)
+    for start, end in zip(ends, ends[1:]):
+        yield tokenizer.decode(data.ids[start + 1:end].tolist())

@@ -1,0 +1,87 @@
+"""From the last hidden vectors to one loss: the head, without its memory.
+
+The logits of 32k tokens at V = 50,304 take 6.6 GB, so they exist for some
+rows at a time. What is done with a chunk of them, its loss and all its
+gradients, is done while it is there: nothing is computed twice.
+"""
+
+import torch
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+IGNORE = -100  # a target that does not count, PyTorch's own convention
+CHUNK = 1024  # rows whose logits exist at one time
+GPU_CHUNK = 8192  # where only large products keep the device busy
+
+
+def linear_cross_entropy(x, weight, targets, chunk=None):
+    """Mean cross-entropy in nats of logits x @ weight.T, by the best way at
+    hand: all logits at once where they are few; else on a CPU in float32
+    PyTorch's fused operator, where it exists (2.13 and later); else chunks.
+
+    x (N, C), weight (V, C), targets (N,); a target of -100 does not count.
+    `chunk` is how many rows of logits may exist, the device's own without.
+    """
+    kind = x.device.type
+    chunk = chunk or (CHUNK if kind == "cpu" else GPU_CHUNK)
+    if x.size(0) <= min(chunk, CHUNK):
+        return F.cross_entropy(F.linear(x, weight), targets)
+    if (hasattr(F, "linear_cross_entropy") and kind == "cpu"
+            and not torch.is_autocast_enabled(kind)):
+        options = torch.nn.LinearCrossEntropyOptions(batch_chunk_size=chunk)
+        return F.linear_cross_entropy(x, weight, targets, options=options)
+    return chunked_cross_entropy(x, weight, targets, chunk)
+
+
+def chunked_cross_entropy(x, weight, targets, chunk=CHUNK):
+    """The same, `chunk` rows at a time, with the products in autocast's
+    number format and all sums in float32 (float64 for float64 inputs)."""
+    return _ChunkedCrossEntropy.apply(x, weight, targets, chunk)
+
+
+class _ChunkedCrossEntropy(torch.autograd.Function):
+    """Makes the gradients in the forward pass, where each chunk's logits are
+    at hand, so that the backward pass only scales them: 6 V C FLOP a row, as
+    with all logits at once, where recomputing them would take 8."""
+
+    @staticmethod
+    def forward(ctx, x, weight, targets, chunk):
+        kind = x.device.type
+        low = (torch.get_autocast_dtype(kind)
+               if torch.is_autocast_enabled(kind) else x.dtype)
+        wide = torch.promote_types(x.dtype, torch.float32)
+        head, total = weight.to(low), x.new_zeros((), dtype=wide)
+        for_x, for_weight, *_ = ctx.needs_input_grad
+        dx = torch.empty_like(x) if for_x else None
+        dweight = torch.zeros_like(weight, dtype=wide) if for_weight else None
+        with torch.autocast(kind, enabled=False):
+            for start in range(0, x.size(0), chunk):
+                part = slice(start, start + chunk)
+                rows, wanted = x[part].to(low), targets[part]
+                counts = wanted != IGNORE
+                places = wanted.where(counts, 0)[:, None]
+                logs = F.log_softmax(rows @ head.T, -1, dtype=wide)  # (n, V)
+                total -= (logs.gather(1, places)[:, 0] * counts).sum()
+                if not (for_x or for_weight):
+                    continue
+                slope = logs.exp_()  # softmax, less one at the target
+                slope.scatter_add_(1, places, -torch.ones_like(
+                    places, dtype=wide))
+                slope = (slope * counts[:, None]).to(low)
+                if for_x:
+                    dx[part] = slope @ head
+                if for_weight:  # summed over the chunks in float32
+                    dweight += slope.T @ rows
+        count = (targets != IGNORE).sum()
+        ctx.save_for_backward(dx, dweight, count)
+        return total / count
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, slope):
+        # The mean's factor comes last: in float16 the gradients of a single
+        # row, divided by thousands, would be zero.
+        dx, dweight, count = ctx.saved_tensors
+        scale = slope / count
+        return (None if dx is None else dx * scale.to(dx.dtype),
+                None if dweight is None else dweight * scale, None, None)

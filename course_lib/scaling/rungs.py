@@ -1,0 +1,189 @@
+"""The rungs of a ladder of small models: plan, results, predictions
+(chapter 2).
+
+Budgets of compute, each spent on five or six sizes of model: IsoFLOP curves,
+after Hoffmann et al. 2022 (approach 2). Tokenizer, text, batch and context are
+the preset's, so that nats mean the same, and every run has its own schedule
+that ends where the run ends: points along one long run would be too high (same
+paper, section 3.1). In every valley a second seed says how much of a
+difference is luck, and at both ends of the ladder other learning rates say
+whether the rule for them holds. `ladder.py` measures them.
+"""
+
+import json
+import math
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from course_lib.model.cost import count_parameters
+from course_lib.presets import Preset
+from course_lib.scaling.fits import Bootstrap, Runs
+
+# Widths as shares of the preset's C, with layers in proportion. A budget, a
+# share of the preset's own 6ND, is spent on neighbours among them: at laptop
+# size as far to the right as runs keep a thousand steps, or past the valley.
+WIDTHS = (1 / 8, 3 / 16, 1 / 4, 5 / 16, 3 / 8, 1 / 2, 5 / 8, 3 / 4, 7 / 8)
+BUDGETS = {1 / 32: WIDTHS[:5], 1 / 16: WIDTHS[1:6], 1 / 8: WIDTHS[2:8],
+           1 / 4: WIDTHS[3:9]}
+MIDDLE = 2  # place of the size in a valley that is trained twice
+RATES = (1 / 2, 2)  # times the rule's learning rate, to check the rule
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One run of the ladder: `budget` is the 6ND of its valley in FLOP,
+    `rate` its learning rate as a multiple of the ladder's rule."""
+
+    preset: Preset
+    budget: float
+    rate: float = 1.0
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "Rung":
+        return cls(**(values | dict(
+            preset=Preset.from_dict(values["preset"]))))
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """Measured rungs. `loss` (n,) is in nats per token on held-out text;
+    `curves` holds for each an array (points, 2) of tokens and mean training
+    loss over the stretch that ends there. `made` is the provenance.
+    `held_out`, where it was recorded, has the tokens and bytes of all
+    held-out text, and `check` the preset's own run: `prediction`, made
+    before it, and its `loss`."""
+
+    rungs: tuple[Rung, ...]
+    loss: np.ndarray
+    curves: tuple[np.ndarray, ...]
+    corpus: str
+    made: dict
+    held_out: dict | None = None
+    check: dict | None = None
+
+    @property
+    def N(self):
+        """(n,) parameters, all of them."""
+        return np.array([count_parameters(rung.preset.model).total
+                         for rung in self.rungs], float)
+
+    @property
+    def D(self):
+        """(n,) tokens of training."""
+        return np.array([rung.preset.tokens for rung in self.rungs], float)
+
+    @property
+    def budget(self):
+        """(n,) FLOP by 6ND of the valley that each rung belongs to."""
+        return np.array([rung.budget for rung in self.rungs])
+
+    @property
+    def rate(self):
+        """(n,) learning rates as multiples of the rule's."""
+        return np.array([rung.rate for rung in self.rungs])
+
+    @property
+    def seed(self):
+        """(n,) seeds of weights and order."""
+        return np.array([rung.preset.seed for rung in self.rungs])
+
+    @property
+    def runs(self) -> Runs:
+        """(N, D, loss) of the rungs that keep to the rule, for a fit."""
+        kept = self[self.rate == 1]
+        return Runs(kept.N, kept.D, kept.loss)
+
+    def __getitem__(self, which) -> "Ladder":
+        """The rungs where the boolean array `which` (n,) is true."""
+        places = np.flatnonzero(which)
+        return replace(self, loss=self.loss[places],
+                       rungs=tuple(self.rungs[i] for i in places),
+                       curves=tuple(self.curves[i] for i in places))
+
+    def bits_per_byte(self, loss):
+        """A loss on the held-out text (nats per token) in bits per byte."""
+        return loss * self.held_out["tokens"] / (
+            math.log(2) * self.held_out["bytes"])
+
+    def split(self) -> tuple["Ladder", "Ladder"]:
+        """(all smaller budgets, the largest), to fit on one and to test on
+        the other."""
+        largest = self.budget == self.budget.max()
+        return self[~largest], self[largest]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the ladder says of the preset's run, in nats per token.
+
+    `low` and `high` hold 90% of the resamples. They tell of the noise
+    between rungs, not of a law that bends beyond them.
+    """
+
+    N: int
+    D: int
+    loss: float
+    low: float
+    high: float
+
+    def __str__(self):
+        return (f"{self.loss:.2f} nats per token (90% of resamples: "
+                f"{self.low:.2f} to {self.high:.2f})")
+
+
+def rungs(preset: Preset) -> list[Rung]:
+    """The ladder of a preset: the valleys, then the second seeds at their
+    middles, then the other learning rates at both ends."""
+    N = count_parameters(preset.model).total
+    valleys = []
+    for share, widths in BUDGETS.items():
+        budget = share * 6 * N * preset.tokens
+        valleys.append([_rung(preset, width, budget) for width in widths])
+    middles = [valley[MIDDLE] for valley in valleys]
+    again = [replace(rung, preset=replace(rung.preset, seed=preset.seed + 1))
+             for rung in middles]
+    checks = [replace(rung, rate=rate, preset=replace(
+        rung.preset, learning_rate=rate * rung.preset.learning_rate))
+        for rung in (middles[0], middles[-1]) for rate in RATES]
+    return [rung for valley in valleys for rung in valley] + again + checks
+
+
+def _rung(preset: Preset, width: float, budget: float) -> Rung:
+    """The learning rate goes with 1/sqrt(C), the warm-up is a tenth of a run
+    at most, and the tokens are what the budget pays for."""
+    heads = max(1, round(preset.model.n_head * width))
+    C = max(1, round(preset.model.n_embd * width / heads)) * heads
+    model = replace(preset.model, n_embd=C, n_head=heads,
+                    n_layer=max(1, round(preset.model.n_layer * width)))
+    rate = preset.learning_rate * math.sqrt(preset.model.n_embd / C)
+    a_step = 6 * count_parameters(model).total * preset.batch_tokens
+    steps = max(2, round(budget / a_step))
+    return Rung(replace(
+        preset, model=model, tokens=steps * preset.batch_tokens,
+        learning_rate=rate,
+        warmup_steps=min(preset.warmup_steps, steps // 10)), budget)
+
+
+def load(path: Path) -> Ladder:
+    """A recorded ladder. Raises FileNotFoundError when there is none."""
+    record = json.loads(Path(path).read_text(encoding="utf-8"))
+    runs = record["runs"]
+    return Ladder(tuple(Rung.from_dict(run["rung"]) for run in runs),
+                  np.array([run["loss"] for run in runs]),
+                  tuple(np.array(run["curve"]) for run in runs),
+                  record["corpus"], record["provenance"],
+                  record.get("held_out"), record.get("check"))
+
+
+def ahead(preset: Preset, fits: Bootstrap) -> Prediction:
+    """What the fits say of the end of the preset's run."""
+    N = count_parameters(preset.model).total
+    D = preset.steps * preset.batch_tokens
+    low, high = fits.loss(N, D)
+    return Prediction(N, D, float(fits.fit.law.loss(N, D)), float(low),
+                      float(high))

@@ -1,0 +1,9 @@
+"""A model as others find it: Hugging Face's format, GGUF, a page, a card
+(chapter 5)."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
+    "hugging_face": ["from_hf", "load_hf", "save_hf"],
+    "publish": ["export_run", "push"],
+})

@@ -1,0 +1,213 @@
+"""What a stranger must know about a model, made of its run (chapter 5).
+
+Everything in the card stands in the run folder. Of paths only the last name
+is shown: a card is published, and the rest is nobody's business.
+"""
+
+import math
+import re
+import textwrap
+from collections import defaultdict
+from pathlib import PurePath
+
+from course_lib.model.cost import count_parameters, flops_per_token
+from course_lib.runs import Run
+from course_lib.sharing.hugging_face import format_of
+
+HUB_CORPUS = re.compile(r"(?:hub|stream):([^@#]+)")
+SPLITS = {"hash": "one document in twenty was held out",
+          "tail": "the last twentieth of every document was held out"}
+ARCHITECTURES = {
+    "gpt2": "GPT-2's",
+    "qwen3": "Qwen3's (rotary positions, RMSNorm, queries and keys normed "
+             "too, SwiGLU)"}
+# What becomes of a text that is longer than a training row.
+PAST_CONTEXT = {
+    "gpt2": "Prompt and continuation together may have {} tokens in "
+            "Transformers and llama.cpp.",
+    "qwen3": "Past {} tokens, the length of a training row, it stands at "
+             "positions that it has never seen."}
+# Of a model that read a sentence a row, as the recipe of 2023 has it.
+ALONE = ("It was trained on sentences one by one: it ends after one, and "
+         "knows nothing of how another follows.")
+MEASURED_ALONE = ("Each sentence was read alone, as in training: the figures "
+                  "compare only with models that were measured so.")
+
+
+def model_card(run: Run, licence: str | None = None,
+               name: str = "FOLDER", gguf: bool = False) -> str:
+    """A card in Markdown, with the Hub's fields in front. `licence` is one
+    of the Hub's identifiers, such as mit; `name` is what to load it by;
+    `gguf` says that model.gguf stands beside it.
+
+    Raises ValueError before the run has finished, for a licence that is no
+    identifier, and for a model that no format holds.
+    """
+    if not run.finished:
+        raise ValueError(f"{run.folder} has not finished training: run "
+                         f"`course train {run.folder} --resume`")
+    if licence and not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", licence):
+        raise ValueError(f"{licence!r} is no licence that the Hub knows by "
+                         "name: write for example mit, apache-2.0 or cc0-1.0")
+    config = run.preset.model
+    count = min(60, config.context_length // 4)  # leaves room for the prompt
+    also = "\n`model.gguf` is the same model for llama.cpp.\n" if gguf else ""
+    return f"""---
+{front(run, licence)}
+---
+# A GPT of {count_parameters(config).total:,} parameters
+
+{_what(config)}
+
+```python
+from transformers import pipeline
+
+write = pipeline("text-generation", "{name}")
+print(write("life is about", max_new_tokens={count})[0]["generated_text"])
+```
+{also}
+## Training
+
+{_training(run)}
+
+## How good it is
+
+{_quality(run)}
+
+## Limits
+
+{_limits(run)}
+
+## Licence
+
+{_licence(licence)}
+"""
+
+
+def _what(config) -> str:
+    return _filled(f"""
+        It continues text. The architecture is
+        {ARCHITECTURES[format_of(config).MODEL_TYPE]}, with {config.n_layer}
+        layers, {config.n_head} heads and {config.n_embd} channels, a context
+        of {config.context_length} tokens and a byte-level vocabulary of
+        {config.vocab_size:,}. It was trained from random weights with
+        course_lib.""")
+
+
+def _training(run: Run) -> str:
+    config, seen = run.preset.model, run.log[-1]["tokens"]
+    text, corpus = run.record["files"]["train"], run.record["corpus"]["name"]
+    flop = flops_per_token(config, config.context_length) * seen
+    padding, pieces = (" with padding", "sentences") if _alone(run) \
+        else ("", "documents")
+    return f"""| | |
+|---|---|
+| recipe | `{run.preset.recipe}` of course_lib |
+| text | {corpus_name(corpus)} |
+| size of the text | {text["bytes"]:,} bytes, {text["tokens"]:,} tokens\
+{padding}, {text["documents"]:,} {pieces} |
+| tokens seen | {seen:,}, or {_number(seen / text["tokens"])} passes over \
+the text |
+| compute | {flop:.3g} FLOP |
+{hardware(run.timing)}"""
+
+
+def _quality(run: Run) -> str:
+    text, final = run.record["files"]["val"], run.log[-1]
+    how = f"Measured on text it never saw: {SPLITS[run.record['split']]}."
+    tokens = text["tokens"]
+    if _alone(run):
+        how, tokens = f"{how} {MEASURED_ALONE}", run.measured_tokens.targets
+    return f"""{_filled(how)}
+
+| | |
+|---|---|
+| text | {text["bytes"]:,} bytes, {tokens:,} tokens |
+| loss | {final["val_loss"]:.4f} nats per token |
+| perplexity | {math.exp(final["val_loss"]):.2f} |
+| bits per byte | {final["val_bits_per_byte"]:.4f} |
+
+Only the last line compares with models that have another vocabulary."""
+
+
+def _limits(run: Run) -> str:
+    past = PAST_CONTEXT[format_of(run.preset.model).MODEL_TYPE]
+    return _filled(f"""
+        It models its training text and nothing more. What sounds like a fact
+        is a likely sequence of words: do not ask it for advice. It repeats
+        the text's prejudices, it may repeat the text itself, and it was
+        neither taught to follow instructions nor checked for harm.
+        {past.format(run.preset.model.context_length)}
+        {ALONE if _alone(run) else ""} On text unlike its own it is worse
+        than the figures above.""")
+
+
+def _alone(run: Run) -> bool:
+    """Whether it read a sentence a row, with padding to the end."""
+    return run.preset.layout == "sentences"
+
+
+def front(run: Run, licence: str | None) -> str:
+    """The fields that the Hub reads, as lines of YAML."""
+    lines = ["library_name: transformers", "pipeline_tag: text-generation",
+             "tags:", f"- {format_of(run.preset.model).MODEL_TYPE}"]
+    if licence:
+        lines.append(f"license: {licence}")
+    corpus = run.record["corpus"]["name"]
+    found = HUB_CORPUS.match(corpus)
+    if found or corpus == "bookcorpus":
+        name = found[1] if found else "bookcorpus/bookcorpus"
+        lines += ["datasets:", f"- {name}"]
+    return "\n".join(lines)
+
+
+def corpus_name(name: str) -> str:
+    """A corpus as it may be published: paths without their folders."""
+    if name.startswith("stories:"):
+        return (f"{int(name.partition(':')[2]):,} short stories made up by "
+                "a grammar in course_lib")
+    if name == "bookcorpus" or HUB_CORPUS.match(name):
+        return f"`{name}` of the Hugging Face Hub"
+    parts = [f"`{PurePath(part).name}`" for part in name.split(", ")]
+    return f"files in {', '.join(sorted(set(parts)))}"
+
+
+def hardware(timing: list[dict]) -> str:
+    """Rows on machines, hours and dollars, of a run's timing.jsonl. A run
+    that moved to another machine names both, with the hours of each. The
+    hours are all that were paid for: `elapsed`, or where an old line has
+    none the `seconds` of the steps alone."""
+    hours, before, dollars = defaultdict(float), defaultdict(float), 0.0
+    for record in timing:
+        count = record.get("processes", 1)
+        machine = record.get("device", "not recorded")
+        machine = machine if count == 1 else f"{count} x {machine}"
+        clock = "elapsed" if "elapsed" in record else "seconds"
+        spent = record[clock] - before[clock]
+        before[clock] = record[clock]
+        hours[machine] += spent / 3600
+        if record["dollars"]:  # since the beginning, at this machine's price
+            dollars += record["dollars"] * spent / record[clock]
+    each = ", ".join(f"{name}: {_number(spent)} hours" if len(hours) > 1
+                     else name for name, spent in hours.items())
+    price = f"US${dollars:.2f}" if dollars else \
+        "none by the book's table: the machine was not a rented GPU"
+    return (f"| hardware | {each or 'not recorded'} |\n"
+            f"| hours | {_number(sum(hours.values()))} |\n"
+            f"| cost | {price} |")
+
+
+def _number(value: float) -> str:
+    """Two digits, or all before the point."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
+
+
+def _filled(text: str) -> str:
+    return textwrap.fill(" ".join(text.split()), 76)
+
+
+def _licence(licence: str | None) -> str:
+    if licence:
+        return f"The weights are published under `{licence}`."
+    return ("None is stated, so nobody but their owner may use these weights. "
+            "Which one is\npossible depends on the training text.")

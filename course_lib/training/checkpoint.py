@@ -1,0 +1,188 @@
+"""What survives: atomic, verified saves of all that a resume needs.
+
+A checkpoint is a folder with model.safetensors, optimizer.safetensors and
+state.json (step, fingerprints, sha256 of the other two and of itself). It
+is written under another name, flushed to the disk and renamed, so a folder
+called step-NNNNNNNN is whole; it is verified again when read. Nothing in it
+can execute code. Random states need no place in it: the trainer derives all
+randomness from (seed, step).
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from course_lib.machine.files import write_json
+from course_lib.training.optimizers import members
+
+KEEP = 2
+SAVE_SECONDS = 120  # at least this long between checkpoints
+SAVE_SHARE = 0.01  # of the time goes into them, at most
+FILES = ("model.safetensors", "optimizer.safetensors")
+
+
+class Damaged(ValueError):
+    """A byte of a checkpoint is not as it was saved."""
+
+
+def save_checkpoint(folder, step: int, model, optimizer, state: dict) -> Path:
+    """Write folder/step-NNNNNNNN and keep the newest two.
+
+    `state` is anything JSON can hold; it comes back from `load_checkpoint`.
+    """
+    folder = Path(folder)
+    final = folder / f"step-{step:08d}"
+    partial = folder / f"partial-{step:08d}"
+    for left in folder.glob("partial-*"):  # by a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    partial.mkdir(parents=True)
+    save_file(model.state_dict(), partial / FILES[0])
+    save_file(optimizer_tensors(model, optimizer), partial / FILES[1])
+    hashes = {name: _sha256(partial / name) for name in FILES}
+    state = dict(step=step, sha256=hashes, **state)
+    write_json(partial / "state.json", dict(state, digest=_digest(state)))
+    for path in (*partial.iterdir(), partial):
+        _flush(path)
+    if final.exists():  # the same step again, after a resume
+        shutil.rmtree(final)
+    os.replace(partial, final)
+    _flush(folder)
+    found = checkpoints(folder)
+    place = found.index(final) + 1  # what comes after it was damaged
+    for old in found[:max(0, place - KEEP)] + found[place:]:
+        shutil.rmtree(old)
+    return final
+
+
+def save_interval(seconds: float, wanted: float | None = None) -> float:
+    """Seconds until the next checkpoint, when one takes `seconds`: those
+    `wanted`, or else what keeps saving a small share of the time."""
+    if wanted is not None:
+        return wanted
+    return max(SAVE_SECONDS, seconds / SAVE_SHARE)
+
+
+def checkpoints(folder) -> list[Path]:
+    """The complete checkpoints in a folder, oldest first."""
+    return sorted(Path(folder).glob("step-????????"))
+
+
+def set_aside(folder, step: int) -> None:
+    """Rename the checkpoints after `step`, which `load_newest` passed over as
+    damaged, so that they do not count among the two that are kept."""
+    for path in checkpoints(folder):
+        if path.name > f"step-{step:08d}":
+            aside = path.with_name(path.name.replace("step", "damaged"))
+            shutil.rmtree(aside, ignore_errors=True)
+            path.rename(aside)
+
+
+def load_newest(folder, model, optimizer=None, report=None) -> dict | None:
+    """Load the newest checkpoint that verifies; returns its state.
+
+    A damaged one is named through `report` (by default on stderr) and the
+    one before it is used. Returns None when there is none at all; raises
+    ValueError when there are some and none is whole, or when the newest
+    whole one is another model's.
+    """
+    problems = []
+    for path in reversed(checkpoints(folder)):
+        try:
+            state = load_checkpoint(path, model, optimizer)
+        except Damaged as error:
+            problems.append(str(error))
+            continue
+        for line in problems:
+            (report or _warn)(f"{line}: {path.name} is used instead")
+        return state
+    if problems:
+        raise Damaged(f"no checkpoint in {folder} is whole: {problems[0]}")
+    return None
+
+
+def _warn(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def load_checkpoint(path, model, optimizer=None) -> dict:
+    """Load one checkpoint folder into model and optimizer, in place.
+
+    Raises Damaged, naming the file, when a byte is not as it was saved, and
+    ValueError when the weights are another model's.
+    """
+    path = Path(path)
+    try:
+        state = json.loads((path / "state.json").read_text())
+        if state.pop("digest", _digest(state)) != _digest(state):
+            raise ValueError("state.json is not as it was saved")
+        wrong = [name for name in FILES
+                 if _sha256(path / name) != state["sha256"][name]]
+    except OSError as error:
+        raise Damaged(f"{path} is damaged ({error.strerror}: "
+                      f"{Path(error.filename or path).name})") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Damaged(f"{path} is damaged ({error})") from None
+    if wrong:
+        raise Damaged(f"{path / wrong[0]} is damaged: its checksum is not "
+                      "the saved one")
+    load_weights(path / FILES[0], model)
+    if optimizer is not None:
+        _restore(optimizer, model, load_file(path / FILES[1]))
+    return state
+
+
+def load_weights(path, model) -> None:
+    """Load a .safetensors file of weights; ValueError if it does not fit."""
+    try:
+        model.load_state_dict(load_file(path))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{path} does not fit the model: {reason}") from None
+
+
+def optimizer_tensors(model, optimizer) -> dict[str, torch.Tensor]:
+    """The optimizer's state as flat names, `exp_avg/transformer.wte...`."""
+    names = {p: name for name, p in model.named_parameters()}
+    return {f"{key}/{names[parameter]}": torch.as_tensor(value).contiguous()
+            for each in members(optimizer)
+            for parameter, values in each.state.items()
+            for key, value in values.items()}
+
+
+def _restore(optimizer, model, tensors: dict[str, torch.Tensor]) -> None:
+    """Everything goes to its parameter's device: the fused AdamW wants its
+    count of steps there too."""
+    parameters, owner = dict(model.named_parameters()), {}
+    for each in members(optimizer):
+        each.state.clear()
+        owner |= {p: each for group in each.param_groups
+                  for p in group["params"]}
+    for flat, value in tensors.items():
+        key, name = flat.split("/", 1)
+        parameter = parameters[name]
+        owner[parameter].state[parameter][key] = value.to(parameter.device)
+
+
+def _digest(state: dict) -> str:
+    text = json.dumps(state, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,53 @@
+"""A model and an optimizer to begin with, and how fast they are (chapter 4).
+"""
+
+import time
+
+import torch
+
+from course_lib.machine.device import autocast, precision, synchronize
+from course_lib.model.gpt import GPT
+from course_lib.presets import Preset
+from course_lib.training import micro_batch
+from course_lib.training.optimizers import make_optimizer
+from course_lib.training.step import train_step
+
+
+def start(preset: Preset, device: str, model: GPT | None = None,
+          number_format: str = "float32"):
+    """A fresh (model, optimizer), the same for the same seed. On a GPU the
+    model is compiled, whole and for each shape that comes, which leaves the
+    names of the weights alone."""
+    torch.manual_seed(preset.seed)
+    model = (model or GPT(preset.model)).to(device).train()
+    if device == "cuda":
+        compile_whole(model)
+    return model, make_optimizer(model, preset, number_format)
+
+
+def compile_whole(model: GPT, backend: str = "inductor") -> None:
+    """Let torch compile all of the model but its last linear map, without a
+    break, anew for each shape: a shape that may change costs more."""
+    model.hidden = torch.compile(model.hidden, fullgraph=True, dynamic=False,
+                                 backend=backend)
+
+
+def measure_speed(preset: Preset, device: str, seconds: float = 5) -> float:
+    """Tokens per second of training steps on random tokens, the best of a
+    few: one micro-batch each, so that `full` can be measured anywhere."""
+    torch.compiler.reset()  # what was compiled for another model
+    model, optimizer = start(preset, device, number_format=precision(device))
+    T = preset.model.context_length
+    limit = micro_batch.TOKENS[device] // (8 if device == "cpu" else 4)
+    rows = max(1, min(preset.rows, limit // T))
+    batch = torch.randint(preset.model.vocab_size, (2, rows, T),
+                          device=device)
+    best, end, steps = 0.0, time.monotonic() + seconds, 0
+    while steps < 3 or time.monotonic() < end:
+        begun = time.monotonic()
+        train_step(model, optimizer, batch, 1e-4, preset.clip,
+                   precision=autocast(device))
+        synchronize(device)
+        best = max(best, rows * T / (time.monotonic() - begun))
+        steps += 1
+    return best

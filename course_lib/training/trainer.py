@@ -1,0 +1,369 @@
+"""The trainer: from a run folder, or from nothing, to a trained model
+(chapter 4).
+
+Everything random is a function of (seed, step), and everything that decides
+the weights is in the run folder. So a run that was killed and resumed ends
+in the same bits as one that was not (on one CPU configuration). The rungs of
+a ladder and the lines of chapter 6 are trained here too, without a folder.
+"""
+
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from tqdm import tqdm
+
+from course_lib.machine.device import (
+    autocast,
+    choose_device,
+    device_name,
+    matmul_peak,
+    precision,
+)
+from course_lib.machine.distributed import join, share
+from course_lib.machine.gpus import hourly_price
+from course_lib.measuring.evaluation import Evaluation, evaluate
+from course_lib.model.cost import flops_per_token
+from course_lib.model.gpt import GPT
+from course_lib.presets import Preset
+from course_lib.text.token_files import Tokens
+from course_lib.training import checkpoint, micro_batch
+from course_lib.training.log import Diverged, Log, read_log
+from course_lib.training.schedule import learning_rate
+from course_lib.training.settings import read_settings, write_settings
+from course_lib.training.signals import stop_signals
+from course_lib.training.start import start
+from course_lib.training.step import train_step
+
+SNAPSHOTS = (0.0, 0.01, 0.1, 1.0)  # shares of the run whose weights stay
+EVALUATIONS = 20  # points on the validation curve, besides the first
+VALIDATION_TOKENS = 32_768  # for the curve; the last point uses them all
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a call may ask of the trainer.
+
+    `number_format` is bfloat16, float16 or float32, and `micro_rows` the
+    rows in one forward pass: without, what the run has stored, and else the
+    device's own and as many as fit. `stop_at` ends the call after that
+    step. A checkpoint is written every `save_seconds`: 120 without, and
+    longer where saving takes over a hundredth of the time. The model is
+    evaluated after the steps of `evaluate_at`, 20 evenly without, on about
+    `curve_tokens`, and after the last step on `final_tokens`, all without.
+    """
+
+    device: str | None = None
+    number_format: str | None = None
+    micro_rows: int | None = None
+    stop_at: int | None = None
+    save_seconds: float | None = None
+    evaluate_at: Iterable[int] | None = None
+    curve_tokens: int = VALIDATION_TOKENS
+    final_tokens: int | None = None
+    tensorboard: bool = False
+    progress: bool = True
+
+    def __post_init__(self):
+        if self.micro_rows is not None and self.micro_rows < 1:
+            raise ValueError("micro_rows must be 1 or more, not "
+                             f"{self.micro_rows}")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a training call ends with. `step` is short of the preset's
+    steps when the run was told to stop early. Without a folder `log` has
+    the records that would stand in its log.jsonl. `seconds` were spent in
+    training steps."""
+
+    model: GPT
+    step: int
+    evaluation: Evaluation | None
+    seconds: float
+    log: list[dict] = field(default_factory=list)
+
+
+def train(folder, preset: Preset, data: Tokens, validation: Tokens, *,
+          model: GPT | None = None, **options) -> Result:
+    """Train in a run folder, from its newest checkpoint or from nothing;
+    without a folder (None) nothing is written.
+
+    Under torchrun every process calls it, and the first one writes. `model`
+    is what to begin with instead of a fresh GPT. `options` are the fields of
+    `Options`. SIGTERM and Ctrl-C end the call after a step, with a
+    checkpoint to go on from. Raises Diverged when the loss is no longer a
+    number, and ValueError when the data or the checkpoints do not fit the
+    preset or are damaged.
+    """
+    run = Trainer(folder, preset, data, validation, Options(**options), model)
+    with run.bar, stop_signals() as stopping:
+        while True:
+            run.snapshot_if_due()
+            run.evaluate_if_due()
+            if run.stop:
+                return run.result()
+            if run.take_step():
+                run.report(stopping)
+                run.save_if_due()
+
+
+class Trainer:
+    """One training call, in the parts that `train` goes through."""
+
+    def __init__(self, folder, preset, data, validation, options, model=None):
+        self.began = time.monotonic()
+        self.folder = None if folder is None else Path(folder)
+        self.preset, self.data, self.validation = preset, data, validation
+        self.options = options
+        self.device = options.device or choose_device()
+        self.world = join(self.device)
+        self.check_data()
+        self.settle_number_format()
+        self.model, self.optimizer = start(
+            preset, self.device, model, self.number_format)
+        self.resume()
+        self.settle_micro_rows()
+        self.plan()
+        self.open_log()
+
+    def check_data(self) -> None:
+        """Refuse what does not fit, before any time is spent."""
+        rows, size = self.preset.rows, self.world.size
+        if rows % size:
+            raise ValueError(f"{rows} rows a step do not divide among {size} "
+                             "processes: change --batch")
+        self.data.windows(self.preset.model.context_length)
+        if self.folder:
+            for tokens in (self.data, self.validation):
+                tokens.verify()
+
+    def settle_number_format(self) -> None:
+        """What was asked for, else what the run has used so far, else what
+        the device does best."""
+        self.settings = read_settings(self.folder) if self.folder else {}
+        self.number_format = (self.options.number_format
+                              or self.settings.get("number_format")
+                              or precision(self.device))
+        self.precision = autocast(self.device, self.number_format)
+        self.scaler = torch.amp.GradScaler(
+            self.device, enabled=self.number_format == "float16")
+
+    def resume(self) -> None:
+        """Go on from the newest checkpoint, if there is one."""
+        self.fingerprint = dict(
+            tokenizer=self.data.header["tokenizer"], tokens=self.data.tokens,
+            preset=self.preset.to_dict(),
+            **{name: tokens.header["sha256"] for name, tokens in (
+                ("data", self.data), ("validation", self.validation))
+               if "sha256" in tokens.header})
+        state = None
+        if self.folder:
+            state = checkpoint.load_newest(
+                self.folder / "checkpoints", self.model, self.optimizer)
+        state = state or dict(step=0, seconds=0.0,
+                              fingerprint=self.fingerprint)
+        if self.folder and self.world.first:
+            checkpoint.set_aside(self.folder / "checkpoints", state["step"])
+        if state["fingerprint"] != self.fingerprint:
+            raise ValueError(
+                f"the checkpoints in {self.folder} were made with other data "
+                "or another configuration: start a new run")
+        if self.scaler.is_enabled() and "scaler" in state:
+            self.scaler.load_state_dict(state["scaler"])
+        self.step, self.seconds = state["step"], state["seconds"]
+
+    def settle_micro_rows(self) -> None:
+        """Find how many rows fit at once, and keep what was settled."""
+        self.rows = (self.options.micro_rows
+                     or self.settings.get("micro_rows")
+                     or micro_batch.find_micro_rows(
+                         self.model, self.preset, self.device, self.precision,
+                         self.preset.rows // self.world.size))
+        self.changed = self.settings and self.step and (
+            self.settings["number_format"] != self.number_format)
+        self.store_settings()
+
+    def store_settings(self) -> None:
+        """Keep what decides the bits for the next time."""
+        settings = dict(number_format=self.number_format,
+                        micro_rows=self.rows)
+        if self.folder and self.world.first and settings != self.settings:
+            write_settings(self.folder, settings)
+        self.settings = settings
+
+    def plan(self) -> None:
+        """After which steps there is something to do."""
+        steps, options = self.preset.steps, self.options
+        self.end = steps if options.stop_at is None \
+            else min(options.stop_at, steps)
+        self.stop = self.step >= self.end
+        every = max(1, steps // EVALUATIONS)
+        at = options.evaluate_at
+        self.evaluations = {steps} | set(
+            range(0, steps, every) if at is None else at)
+        self.snapshots = {round(share * steps) for share in SNAPSHOTS
+                          } if self.folder else set()
+        self.interval = checkpoint.save_interval(0, options.save_seconds)
+        self.evaluation = None
+
+    def open_log(self) -> None:
+        """The logs, the bar, and what time and money are counted from."""
+        first, folder = self.world.first, self.folder
+        if folder:  # time on steps that were lost was paid for as well
+            spent = [r.get("elapsed", 0.0)
+                     for r in read_log(folder / "timing.jsonl")]
+            self.began -= spent[-1] if spent else 0.0
+            size = self.world.size
+            self.peak = matmul_peak(self.device, self.number_format) * size
+            self.price = hourly_price(device_name(self.device)) * size
+        self.log = Log(folder, self.step, writes=first,
+                       scales=self.scaler.is_enabled(),
+                       tensorboard=self.options.tensorboard)
+        if self.changed:
+            self.note(f"{self.number_format} from here on")
+        self.loss_of = share(self.model, self.world)
+        self.bar = tqdm(
+            total=self.preset.steps, initial=self.step, unit="step",
+            mininterval=2, desc="training",
+            # saying nothing leaves $TQDM_DISABLE in force
+            **({} if self.options.progress and first else {"disable": True}))
+        self.saved = self.mark = time.monotonic()
+
+    def note(self, what: str) -> None:
+        """Say in the log that another run would not have the same bits."""
+        self.log.add(step=self.step, micro_rows=self.rows, note=f"{what}: "
+                     "not bit-identical to another run any more")
+
+    def snapshot_if_due(self) -> None:
+        """Weights alone, for looking back at how the model learned."""
+        if self.step not in self.snapshots or not self.world.first:
+            return
+        path = (self.folder / "snapshots" / f"step-{self.step:08d}"
+                / "model.safetensors")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        save_file(self.model.state_dict(), partial)
+        os.replace(partial, path)
+
+    def evaluate_if_due(self) -> None:
+        """A point of the validation curve; the last one is the result."""
+        if self.step not in self.evaluations:
+            return
+        last = self.step == self.preset.steps
+        self.evaluation = evaluate(
+            self.model, self.validation, precision=self.precision,
+            world=self.world, max_tokens=self.options.final_tokens if last
+            else self.options.curve_tokens)
+        self.log.add(step=self.step,
+                     tokens=self.step * self.preset.batch_tokens,
+                     val_loss=self.evaluation.loss,
+                     val_bits_per_byte=self.evaluation.bits_per_byte)
+        self.log.flush()
+        self.mark = time.monotonic()
+
+    def batch(self):
+        """This process's (ids, targets) of the next step, on its device."""
+        parts = self.data.batch(
+            self.step, self.preset.rows, self.preset.model.context_length,
+            self.preset.seed, self.world.rank, self.world.size)
+        if self.device == "cuda":  # only pinned memory is copied unwaited for
+            parts = [part.pin_memory() for part in parts]
+        return [part.to(self.device, non_blocking=True) for part in parts]
+
+    def take_step(self) -> bool:
+        """One update; False where memory ran out and rows were halved."""
+        # the seed of dropout is derived, so no random state is saved
+        torch.manual_seed((self.preset.seed * 1_000_003 + self.step)
+                          * self.world.size + self.world.rank)
+        rate = learning_rate(self.step, self.preset)
+        try:
+            loss, norm = train_step(
+                self.model, self.optimizer, self.batch(), rate,
+                self.preset.clip, self.rows, self.precision, self.scaler,
+                self.loss_of)
+        except torch.OutOfMemoryError:
+            if self.world.size > 1:  # the others are waiting for this one
+                raise
+            self.optimizer.zero_grad(set_to_none=True)
+            self.rows = micro_batch.halve(self.rows)
+            self.store_settings()
+            self.note("out of memory")
+            return False
+        self.step += 1
+        self.log.add(step=self.step,
+                     tokens=self.step * self.preset.batch_tokens,
+                     loss=self.world.mean(loss), learning_rate=rate,
+                     grad_norm=norm)
+        return True
+
+    def report(self, stopping) -> None:
+        """Decide whether this was the last step; write the logs when there
+        is enough to write, which waits for the device."""
+        every = self.log.every
+        # asked once: what ends the loop is also logged and saved
+        self.stop = self.step >= self.end
+        if not self.stop and (self.world.size == 1 or self.step % every == 0):
+            self.stop = self.world.any(bool(stopping))
+        self.bar.update()
+        if not (len(self.log.waiting) >= every or self.stop
+                or self.step in self.evaluations):
+            return
+        steps = sum("loss" in record for record in self.log.waiting)
+        newest = self.log.flush()
+        now = time.monotonic()
+        self.seconds += now - self.mark
+        speed = steps * self.preset.batch_tokens / (now - self.mark)
+        self.mark = now
+        if self.folder:
+            self.time(speed)
+        self.bar.set_postfix_str(f"loss {newest['loss']:.3f}, "
+                                 f"{speed:,.0f} tokens/s")
+
+    def time(self, speed: float) -> None:
+        """A line of timing.jsonl. `seconds` were spent in training steps;
+        `elapsed` are all that a rented machine would have been paid for, and
+        the dollars are theirs."""
+        elapsed = self.mark - self.began
+        self.log.time(
+            step=self.step, seconds=self.seconds, elapsed=elapsed,
+            tokens_per_second=speed,
+            mfu=speed * flops_per_token(self.preset.model) / self.peak,
+            dollars=self.price * elapsed / 3600,
+            device=device_name(self.device), processes=self.world.size)
+
+    def save_if_due(self) -> None:
+        """A checkpoint, now and then and at the end. It comes before an
+        evaluation, which may be interrupted as well."""
+        if not self.folder or self.log.waiting or not (
+                self.stop or self.mark - self.saved > self.interval):
+            return
+        if not all(p.isfinite().all() for p in self.model.parameters()):
+            raise Diverged(f"a weight is no number after step {self.step}: "
+                           "lower the learning rate")
+        if self.world.first:
+            scaler = {"scaler": self.scaler.state_dict()} \
+                if self.scaler.is_enabled() else {}
+            checkpoint.save_checkpoint(
+                self.folder / "checkpoints", self.step, self.model,
+                self.optimizer, dict(seconds=self.seconds, **scaler,
+                                     fingerprint=self.fingerprint))
+        began, self.saved = self.mark, time.monotonic()
+        self.mark = self.saved
+        self.interval = checkpoint.save_interval(self.saved - began,
+                                      self.options.save_seconds)
+
+    def result(self) -> Result:
+        """What the call ends with. The time of the last evaluation was
+        paid for too."""
+        if self.folder and self.evaluation and self.step == self.preset.steps:
+            self.mark = time.monotonic()
+            self.time(self.step * self.preset.batch_tokens
+                      / max(self.seconds, 1e-9))
+        vars(self.model).pop("hidden", None)  # the compiled one
+        return Result(self.model, self.step, self.evaluation, self.seconds,
+                      self.log.kept)

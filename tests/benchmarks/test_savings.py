@@ -1,0 +1,184 @@
+"""The campaign from the 2023 recipe to a cheaper one."""
+
+import json
+import math
+import threading
+
+import pytest
+import savings  # noqa: E402
+import tiny
+from course_lib.recipe import Recipe, Text, small
+from filelock import FileLock
+
+from course_lib import stages
+from course_lib.presets import SCHEDULES, load_preset
+
+START = Recipe(context_length=16, batch_tokens=64)
+
+
+@pytest.fixture(scope="module")
+def prepared_text(tmp_path_factory):
+    with tiny.quick_training():
+        run = tiny.make_run(tmp_path_factory.mktemp("tiny"))
+        yield run, Text(run, rows=40, width=16)
+
+
+@pytest.fixture
+def work(prepared_text, tmp_path):
+    lines = []
+    made = savings.Campaign(
+        tmp_path / "result.json", tmp_path / "locks", prepared_text[1],
+        tiny.PRESET, positions=640, report=lines.append)
+    made.said = lines
+    return made
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Runs whose loss is known: `measured(f)` makes it f(recipe, rate)."""
+    def use(loss_of):
+        def follow(recipe, text, base, positions, rate, seed):
+            loss = loss_of(recipe, rate) + seed / 100
+            return dict(loss=None if math.isinf(loss) else loss,
+                        bits_per_byte=loss, cpu_seconds=0.0)
+        monkeypatch.setattr(savings, "follow", follow)
+    return use
+
+
+def rates(result, name):
+    return sorted({r["rate"] for r in result["runs"] if r["name"] == name})
+
+
+def test_each_line_is_a_recipe_and_changes_something():
+    recipe, base = Recipe(), small(load_preset("laptop"))
+    for name, changes in savings.LINES.items():
+        before, recipe = recipe, recipe.but(**changes)
+        assert (recipe == before) == (name == savings.START), name
+        preset = recipe.preset(base, savings.POSITIONS, 1e-3, 0)
+        assert preset.tokens == savings.POSITIONS
+        assert preset.schedule in SCHEDULES
+    assert Recipe() == Recipe.from_dict(Recipe().to_dict())
+
+
+def test_the_plan_counts_what_is_done(work, measured):
+    measured(lambda recipe, rate: abs(math.log(rate / savings.RATE)))
+    result = work.follow(savings.LINES, shorter=savings.SHORTER)
+    runs, flop = savings.planned(work.base)
+    kept = {line["name"] for line in result["lines"] if line["kept"]}
+    assert kept == set(savings.HABITS)  # no change helps in this world
+    assert [line["helps"] for line in result["lines"]].count(True) == 1
+    assert len(result["runs"]) == runs and 1e12 < flop < 1e15
+
+
+def test_a_line_is_kept_when_it_helps_with_both_seeds(work, measured):
+    measured(lambda recipe, rate: 5 + math.log2(rate / 1e-3) ** 2 / 10
+             - 2 * recipe.packed + recipe.variant.rotary
+             - recipe.variant.qk_norm)
+    result = work.follow(dict(start={}, packed=dict(packed=True),
+                              rotary=dict(rotary=True),
+                              normed=dict(qk_norm=True)), START)
+    assert [line["kept"] for line in result["lines"]] == [1, 1, 0, 1]
+    last = Recipe.from_dict(result["lines"][-1]["recipe"])
+    assert last == START.but(packed=True, qk_norm=True)
+
+
+def test_the_rate_is_looked_for_until_it_is_between_two_others(
+        work, measured):
+    measured(lambda recipe, rate: abs(math.log2(
+        rate / (8e-3 if recipe.packed else 1e-3))))
+    result = work.follow(dict(start={}, packed=dict(packed=True)), START)
+    assert rates(result, "start") == [5e-4, 1e-3, 2e-3]
+    assert rates(result, "packed") == [
+        5e-4, 1e-3, 2e-3, 4e-3, 8e-3, 16e-3]
+    assert [line["rate"] for line in result["lines"]] == [1e-3, 8e-3]
+    seeds = [r["rate"] for r in result["runs"] if r["seed"] == 1]
+    assert seeds == [1e-3, 8e-3]
+
+
+def test_a_diverged_run_is_kept_and_never_best(work, measured):
+    measured(lambda recipe, rate: math.inf if rate > 1e-3 else 1 / rate)
+    result = work.follow(dict(start={}), START)
+    assert result["lines"][0]["rate"] == 1e-3
+    assert [r["loss"] for r in result["runs"] if r["rate"] == 2e-3] == [None]
+
+
+def test_runs_are_recorded_and_not_done_again(work):
+    lines = dict(start={}, packed=dict(packed=True))
+    first = work.follow(lines, START, 1e-2, shorter=(2,))
+    made = len(work.said)
+    again = work.follow(lines, START, 1e-2, shorter=(2,))
+    assert again["runs"] == first["runs"]
+    assert [line for line in work.said[made:] if "rate" in line] == []
+    assert json.loads(work.path.read_text()) == again
+    assert again["provenance"]["command"]
+    short = [r for r in again["runs"] if r["name"] == "1/2 of it"]
+    assert [r["positions"] for r in short] == [320, 320]
+    assert {r["seed"] for r in short} == {0, 1}
+
+
+def test_another_processes_run_is_waited_for_and_the_rest_done(
+        work, measured):
+    measured(lambda recipe, rate: rate)
+    asked = [work.ask(START, rate) for rate in (1.0, 2.0, 3.0)]
+    lock = FileLock(work.locks / f"{savings._key(asked[0])}.lock",
+                    thread_local=False)
+    lock.acquire()
+    timer = threading.Timer(0.5, lock.release)
+    timer.start()
+    runs = work.runs("x", asked)
+    timer.join()
+    assert [r["loss"] for r in runs] == [1.0, 2.0, 3.0]
+    assert [r["rate"] for r in work.read()["runs"]] == [2.0, 3.0, 1.0]
+
+
+@pytest.fixture
+def recorded(prepared_text, work, tmp_path, monkeypatch):
+    """A recorded file of two lines that were kept, and `main` beside it."""
+    run, _ = prepared_text
+    preset = small(run.preset, layers=1, heads=1, width=32)
+    monkeypatch.setattr(savings, "RESULTS", tmp_path)
+    monkeypatch.setattr(savings, "load_preset", lambda name: preset)
+    monkeypatch.setattr(stages, "prepared", lambda preset: run)
+    work.path, work.text = tmp_path / "savings.json", Text(run, rows=40)
+    work.base = preset
+    start = Recipe(batch_tokens=64)
+    for name, recipe in (("start", start), ("end", start.but(packed=True))):
+        work.follow({name: {}}, recipe, 1e-2)
+    return work.path
+
+
+SMALL = ["--layers", "1", "--width", "32", "--positions"]
+
+
+def test_a_line_of_ones_own_is_one_command(recorded, tmp_path, capsys):
+    before, out = recorded.read_bytes(), tmp_path / "own.json"
+    savings.main(["--line", "clip=1", "schedule=cosine", *SMALL, "640",
+                  "--out", str(out)])
+    base, own = json.loads(out.read_text())["lines"]
+    assert own["changes"] == dict(clip=1, schedule="cosine")
+    assert own["name"] == "clip=1 schedule=cosine"
+    assert base["recipe"] == Recipe(batch_tokens=64, packed=True).to_dict()
+    assert recorded.read_bytes() == before
+    assert "kept" in capsys.readouterr().out
+
+
+def test_recorded_lines_are_tuned_again_at_another_size(recorded, tmp_path):
+    out = tmp_path / "longer.json"
+    savings.main(["--again", "start", "end", *SMALL, "1280",
+                  "--out", str(out)])
+    longer = json.loads(out.read_text())
+    assert [line["name"] for line in longer["lines"]] == ["start", "end"]
+    assert {run["asked"] for run in longer["runs"]} == {1280}
+    assert len(rates(longer, "start")) >= 3
+    with pytest.raises(ValueError, match="another size"):
+        savings.main(["--again", "start", "--layers", "2", "--width", "32",
+                      "--out", str(out)])
+    with pytest.raises(SystemExit):
+        savings.main(["--again", "start"])
+
+
+def test_the_plan_is_said_and_nothing_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(savings, "RESULTS", tmp_path)
+    savings.main(["--plan"])
+    assert "runs" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []

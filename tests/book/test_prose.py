@@ -1,0 +1,183 @@
+"""Prose holds no number that a measurement or the code might change."""
+
+import re
+from pathlib import Path
+
+import computed
+import pytest
+
+REPO = Path(__file__).resolve().parents[2]
+CHAPTERS = sorted(REPO.glob("notebooks/[0-9]*.py"))
+PAGES = [REPO / "README.md", REPO / "CONTRIBUTING.md",
+         *sorted((REPO / "book").glob("**/*.md"))]
+
+# Phrases whose numbers may be typed. All others come from a substitution of
+# book/_ext/computed.py, so that they follow the code and the recordings.
+TYPED = (
+    "for $50", "the $50", "In 2023", "of 2023", "the 2023",  # names
+    # What the post of 2023 and its code say.
+    "perplexity 0.83", "cannot be 0.83", "50,304 {term}", "8 layers, 8 heads",
+    "512 channels", "51 million {term}", "about 20 hours",
+    "about 50 dollars", "about 15 tokens each", "to 64 positions",
+    # Definitions, versions, advice and rules of the house.
+    "always sure has 1", "in 32 bits", "16-bit numbers", "32-bit numbers",
+    "RTX 4090", "Python 3.11", "3.12 and 3.13", "capability 8.0",
+    "CUDA 12.6", "checkpoints: 40 GB", "300 lines", "median 8 lines",
+    "none over 40", "over 72 columns")
+
+# The same for chapters. What a cell counted or measured it prints, and the
+# prose does not repeat the digits; here stand numbers that nothing can change:
+# of papers and of 2023, of a made-up example, of a definition.
+GIVEN = {
+    "00_primer": (
+        "is 1 for that token and 0 for all", "Why the 0.01?", "We added 0.01",
+        "within 200 steps"),
+    "01_architecture": (
+        "Token 2 is now", "tokens 1 and 3", "tokens 2, 0, 2", "Row 2, row 0",
+        "row 2", "mask is 0 where", "has scores 0,", ", 0, whose",
+        "exponentials 1, 2, 1", "Mean 2, variance 4", "the 23 before it",
+        "is 16 times", "of 256 entries", "has length 16", "deviation 0.02",
+        "deviation 1", "Over 32 windows", "full one, 50,304",
+        "training takes 16", "are 2,048 positions", "with 8,192 tokens",
+        "version 2.13", "up to 1,024 tokens", "with 64 bits", "place of 32",
+        "in 64 bits", "has 48 layers, 25 heads, 1,600 channels",
+        "vocabulary of 50,257", "context of 1,024"),
+    "02_scaling_laws": (
+        "have 50 dollars", "2 FLOPs", "4 more", "90% of 400 fits",
+        "20 tokens per parameter", "model of 70%", "invent 60 runs",
+        "error up to 0.001", "at 4,500 points", "the 240 points",
+        "60 of the 60 runs", "90% of the answers", "245 points",
+        "figure 4", "in 245", "155M different", "them 7.1 times",
+        "how firmly 240 runs", "1.1B tokens through 51M", "run paid 50",
+        "90% of the refits", "from 5 to 50 and to 500", "Approach 1",
+        "Approach 2", "Approach 3", "0.50, 0.49 and 0.46",
+        "a 90% interval", "than at 50M", "10 billion",
+        "some 700 megabytes", "the 1.1B of 2023"),
+    "03_tokenizer": (
+        "the 256 are", "all 256 bytes", "With 256 bytes", "is 256 entries",
+        "leave id 0", "vocabulary of 512", "for 255 merges", "where 1 means",
+        "average: 1 would", "why 50,304", "GPT-2's 50,257 (256 bytes, 50,000",
+        "multiple of 64", "The 50,257 were", "keeps 50,304", "11,038 novels",
+        "than 20,000 words", "74,004,228 sentences and 984,346,357 words",
+        "7,185 different", "2,930 occur", "lowest 5%", "cut at 64 tokens",
+        "the 1.1 billion", "into 16 bits", "step 1,000", "of 300 entries",
+        "one of 400", "take 32 at"),
+    "04_training": (
+        "of 16 bits", "those of 32", "the 16: for", "Clipping at 1",
+        "itself near 1", "cost 2023 the most", "60 steps with it and 60",
+        "batch 500", "number 500", "20 hours and 50 dollars",
+        'perplexity" of 0.83', "up to 64 tokens", "has 14.9 tokens",
+        "row of 64", "in 40 steps", "padding to 32 instead of 64"),
+    "05_sampling": (
+        "after 1% of the steps, after 10%", "-127 to 127",
+        "instead of 32", "logits 2 and 0", "top-p 0.9", "temperature 0.25",
+        "temperature 0.2"),
+    "06_cheaper": (
+        "about 20 hours", "74,004,228 sentences", "row of 64", "were 1.1",
+        "Over 50,304", "above 15", "has 0.0001", "of size 1",
+        "run of 20 hours", "if 0.0001",
+        "51 million parameters", "cost at 20%, and at 55%"),
+}
+EVERYWHERE = (
+    "In 2023", "in 2023", "RTX 4090", "of 2023", "the 2023", "The 2023",
+    "perplexity of 0.83", "50M parameters and 1.1B tokens")
+NOT_PROSE = re.compile(
+    r"^(`{3,}|:{3,}).*?^\1|"  # fenced code and directives
+    r"\$\$.*?\$\$|`[^`]*`|"  # formulas, code and roles
+    r"\]\([^)]*\)|\{\{.*?\}\}|"  # addresses, substitutions
+    r"^#+ \d\.|^(\*\*)?\d+\. |[Cc]hapters? \d|exercise \d|"  # counted
+    r"\*?\(?\w+, \d+ minutes",  # how hard an exercise is
+    re.M | re.S)
+NUMBER = re.compile(r"(?<![\w.-])\$?\d(?:[\d,.]*\d)?[%kMB]?(?![\w-])")
+FORMULA = re.compile(r"(?<!\d)\$(?!\s)[^$]*(?<!\s)\$(?!\d)")
+
+
+def typed(text: str, phrases=TYPED) -> list[str]:
+    """Numbers in prose that stand in none of the phrases."""
+    for phrase in phrases:
+        words = map(re.escape, phrase.split())
+        text = re.sub(r"\s+".join(words), " ", text)
+    return NUMBER.findall(NOT_PROSE.sub(" ", text))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_no_measurement_is_typed_by_hand(page):
+    assert typed(page.read_text()) == []
+
+
+def words(chapter: Path) -> str:
+    """The Markdown of a chapter, without its questions and formulas."""
+    cells = re.split(r"^# %%", chapter.read_text(), flags=re.M)
+    lines = "\n".join(cell.partition("\n")[2] for cell in cells
+                      if cell.startswith(" [markdown]"))
+    text = NOT_PROSE.sub(" ", re.sub(r"^# ?", "", lines, flags=re.M))
+    return FORMULA.sub(" ", text)
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda p: p.stem)
+def test_no_chapter_types_what_it_measured(chapter):
+    assert typed(words(chapter),
+                 GIVEN[chapter.stem] + EVERYWHERE) == []
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda p: p.stem)
+def test_every_given_phrase_is_used(chapter):
+    text = " ".join(words(chapter).split())
+    assert [phrase for phrase in GIVEN[chapter.stem]
+            if phrase not in text] == []
+
+
+@pytest.mark.parametrize("text, found", [
+    ("It takes 7 minutes.", ["7"]), ("It costs $1.45 now.", ["$1.45"]),
+    ("About 20 minutes.", ["20"]),
+    ("A GPT-2 on an A100 with float16.", []), ("`seed=7` {{ bill }}", []),
+    ("Faster by 12% and 1.3, so.", ["12%", "1.3"])])
+def test_the_rule_finds_what_it_should(text, found):
+    assert typed(text) == found
+
+
+def test_the_bill_is_the_package_s():
+    from course_lib.machine.gpus import GPUS
+    from course_lib.model.cost import flops_per_token
+    from course_lib.presets import load_preset
+    full, gpu = load_preset("full"), GPUS["A100"]
+    flop = flops_per_token(full.model) * full.tokens
+    hours = flop / (312e12 * 0.4) / 3600
+    bill = computed.bill()
+    assert f"${hours * gpu.dollars_per_hour:.2f}" in bill
+    assert f"{60 * hours:.0f} minutes" in bill
+    assert "V100, 2023" in bill and "$50" in bill
+
+
+def test_the_map_has_every_chapter_and_its_card():
+    chapters = sorted((REPO / "notebooks").glob("[0-9]*.py"))
+    text = computed.chapters()
+    for chapter in chapters:
+        assert f"../notebooks/{chapter.stem}`" in text
+    assert text.count("\n") == len(chapters) + 1
+
+
+def test_every_recorded_run_says_where_it_is_from():
+    text = computed.recorded_runs()
+    for path in (REPO / "book" / "results").glob("*.json"):
+        [section] = [s for s in text.split("\n## ") if f"`{path.name} <" in s]
+        for row in ("device", "versions", "commit", "command", "date"):
+            assert re.search(rf"^\| {row} \| .*\w.* \|$", section, re.M), row
+        assert computed.UNKNOWN not in section
+
+
+def test_the_steps_of_renting_add_up():
+    rows = [line.split("|")[2:4] for line in
+            computed.renting().replace("*", "").splitlines()[2:]]
+    *steps, total = [(float(m), float(d.strip(" $"))) for m, d in rows]
+    assert total[0] == pytest.approx(sum(m for m, _ in steps), abs=1)
+    assert total[1] == pytest.approx(sum(d for _, d in steps), abs=0.05)
+
+
+def test_every_figure_is_spoken_of():
+    text = "".join(page.read_text() for page in [
+        *(REPO / "notebooks").glob("[0-9]*.py"),
+        *(REPO / "book").glob("*.md")])
+    named = set(re.findall(r'(?:"name": "|:name: )(fig-[\w-]+)', text))
+    spoken = set(re.findall(r"{numref}`(fig-[\w-]+)`", text))
+    assert len(named) > 30 and named - spoken - {"fig-road"} == set()

@@ -1,0 +1,228 @@
+"""The tokenizer: lossless, deterministic, and clear about what it refuses."""
+
+import json
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from course_lib.stories.generator import stories
+from course_lib.text.tokenizer import EOT, cut, load_tokenizer, train_tokenizer
+
+TEXTS = list(stories(60))
+TOKENIZER = train_tokenizer(TEXTS, 400)
+UNICODE = st.text(st.characters(exclude_categories=["Cs"]))
+NASTY = ["", " ", "\0", "\r\n", "a\r\nb\rc\n", "  two  spaces  ", "\t\n ",
+         "\ufeffmark", "caf\u00e9 cafe\u0301", "\u611b\U0001f642\U0010ffff",
+         "\u200b\u2028\u3000\x1c\x85\xa0", "\u0120\u010a\u0143", "don't 'S",
+         EOT, EOT * 3 + "x", "\ufffd", "12345 1\u00bd \u00b2"]
+
+
+def nasty(test):
+    for text in NASTY:
+        test = example(text)(test)
+    return test
+
+
+@settings(max_examples=300, deadline=None)
+@given(UNICODE)
+@nasty
+def test_decoding_returns_the_text(text):
+    ids = TOKENIZER.encode(text)
+    assert TOKENIZER.decode(ids) == text
+    assert b"".join(map(TOKENIZER.token_bytes, ids)) == text.encode()
+    assert TOKENIZER.eot not in ids
+    assert all(0 <= i < TOKENIZER.vocab_size for i in ids)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(UNICODE, max_size=5))
+def test_a_batch_is_its_texts(texts):
+    assert TOKENIZER.encode_batch(texts) == [
+        TOKENIZER.encode(text) for text in texts]
+
+
+def test_every_byte_has_one_token():
+    single = Counter(
+        entry for i in range(TOKENIZER.vocab_size)
+        if len(entry := TOKENIZER.token_bytes(i)) == 1)
+    assert single == {bytes([b]): 1 for b in range(256)}
+
+
+def test_ids_are_end_of_text_bytes_and_merges():
+    assert TOKENIZER.eot == 0 and TOKENIZER.token_bytes(0) == b""
+    entries = [TOKENIZER.token_bytes(i) for i in range(1, 400)]
+    assert len(set(entries)) == 399
+    assert all(len(entry) == 1 for entry in entries[:256])
+    assert all(len(entry) > 1 for entry in entries[256:])
+
+
+def test_half_a_character_decodes_to_a_mark():
+    first = TOKENIZER.encode("\u611b")[:1]
+    assert TOKENIZER.decode(first) == "\ufffd"
+
+
+def test_end_of_text_decodes_to_its_name():
+    assert TOKENIZER.decode([TOKENIZER.eot]) == EOT
+    assert TOKENIZER.decode([]) == ""
+
+
+def test_end_of_text_in_a_corpus_is_text():
+    tokenizer = train_tokenizer([EOT + text for text in TEXTS], 400)
+    ids = tokenizer.encode("a" + EOT)
+    assert tokenizer.eot not in ids
+    assert tokenizer.decode(ids) == "a" + EOT
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\udfffb", "\ud83d x"])
+def test_a_lone_surrogate_is_refused(text):
+    with pytest.raises(ValueError, match="lone surrogate"):
+        TOKENIZER.encode(text)
+    with pytest.raises(ValueError, match="lone surrogate"):
+        TOKENIZER.encode_batch(["fine", text])
+
+
+FAST = TOKENIZER.fastest(TEXTS)
+SIGNS = st.text(st.sampled_from("ab \n\t'st1!\u00e9\u3042\x1c\x85\u00a0"))
+
+
+def test_tiktoken_is_taken_where_it_agrees():
+    assert FAST != TOKENIZER.encode_batch
+    with pytest.raises(ValueError, match="lone surrogate"):
+        FAST(["fine", "\ud800"])
+
+
+@given(st.lists(st.text() | SIGNS))
+def test_tiktoken_gives_the_library_s_ids(texts):
+    assert FAST(texts) == TOKENIZER.encode_batch(texts)
+
+
+@pytest.mark.slow
+def test_tiktoken_cuts_words_where_the_library_does():
+    """Every character of the planes that have letters, around words."""
+    texts = [f"a{chr(c)}1 {chr(c)}b.{chr(c)}" for c in range(0x40000)
+             if not 0xD800 <= c < 0xE000]
+    assert FAST(texts) == TOKENIZER.encode_batch(texts)
+
+
+@pytest.mark.parametrize("letters", ["a", "ab", "abc"])
+@pytest.mark.parametrize("seed", range(5))
+def test_tiktoken_agrees_where_merges_overlap(letters, seed):
+    """Few letters and long words: the hardest case for the order."""
+    draw = random.Random(seed)
+
+    def words(count):
+        return ["".join(draw.choices(letters, k=draw.randint(1, 60)))
+                for _ in range(count)]
+
+    tokenizer = train_tokenizer(words(50), 262)
+    tests = words(200)
+    fast = tokenizer.fastest(tests)
+    assert fast != tokenizer.encode_batch
+    assert fast(tests) == tokenizer.encode_batch(tests)
+
+
+def test_the_library_encodes_where_tiktoken_would_differ(saved):
+    state = json.loads(saved.read_text())
+    state["pre_tokenizer"]["add_prefix_space"] = True
+    saved.write_text(json.dumps(state))
+    other = load_tokenizer(saved)
+    assert other.fastest(TEXTS) == other.encode_batch
+
+
+@given(SIGNS, st.integers(1, 9))
+def test_pieces_have_the_ids_of_the_whole(text, size):
+    pieces = list(cut(text, size))
+    assert "".join(pieces) == text
+    assert sum(TOKENIZER.encode_batch(pieces), []) == TOKENIZER.encode(text)
+
+
+def test_a_word_without_end_is_learned_from_and_encoded():
+    text = "".join(random.Random(0).choices("abcdef", k=300_000))
+    tokenizer = train_tokenizer([text], 300)
+    [ids] = tokenizer.fastest(["a"])([text])
+    assert tokenizer.decode(ids) == text
+
+
+def test_a_long_text_is_learned_from_as_a_whole(monkeypatch):
+    whole = train_tokenizer(["\n\n".join(TEXTS)], 400)
+    monkeypatch.setattr("course_lib.text.tokenizer.LONGEST_WORD", 20)
+    parts = train_tokenizer(["\n\n".join(TEXTS)], 400)
+    assert parts.fingerprint == whole.fingerprint
+
+
+def test_the_same_texts_give_the_same_file(tmp_path):
+    for name in "ab":
+        train_tokenizer(iter(TEXTS), 400).save(tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    other = train_tokenizer(TEXTS[:30], 400)
+    assert other.fingerprint != TOKENIZER.fingerprint
+
+
+def test_a_smaller_vocabulary_is_the_beginning_of_a_larger():
+    small = train_tokenizer(TEXTS, 300)
+    assert [small.token_bytes(i) for i in range(300)] == [
+        TOKENIZER.token_bytes(i) for i in range(300)]
+
+
+def test_vocabulary_size_is_met_or_refused():
+    bare = train_tokenizer(TEXTS, 257)
+    assert bare.vocab_size == 257
+    assert len(bare.encode("caf\u00e9")) == 5
+    with pytest.raises(ValueError, match="at least 257 .* not 256"):
+        train_tokenizer(TEXTS, 256)
+    with pytest.raises(ValueError, match="fills only .*vocab_size=1000"):
+        train_tokenizer(["low lower lowest"], 1000)
+    with pytest.raises(ValueError, match="fills only 257"):
+        train_tokenizer([], 300)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    path = tmp_path / "tokenizer.json"
+    TOKENIZER.save(path)
+    return path
+
+
+def test_a_second_life_is_like_the_first(saved, tmp_path):
+    again = load_tokenizer(saved)
+    assert again.fingerprint == TOKENIZER.fingerprint
+    assert (again.vocab_size, again.eot) == (400, TOKENIZER.eot)
+    for text in [*NASTY, *TEXTS[:5]]:
+        assert again.encode(text) == TOKENIZER.encode(text)
+        assert again.decode(again.encode(text)) == text
+    again.save(tmp_path / "third.json")
+    assert (tmp_path / "third.json").read_bytes() == saved.read_bytes()
+
+
+def test_transformers_reads_the_file(saved):
+    from transformers import PreTrainedTokenizerFast
+    theirs = PreTrainedTokenizerFast(tokenizer_file=str(saved))
+    assert theirs(TEXTS[0])["input_ids"] == TOKENIZER.encode(TEXTS[0])
+
+
+def test_a_missing_file_says_how_to_make_one(tmp_path):
+    for path in (tmp_path / "none.json", tmp_path):
+        with pytest.raises(FileNotFoundError, match="course prepare"):
+            load_tokenizer(path)
+
+
+@pytest.mark.parametrize("damage", [
+    lambda data: data[:len(data) // 2], lambda data: b"",
+    lambda data: b"\xff\xfe" + data, lambda data: b"{}",
+    lambda data: data.replace(b'"BPE"', b'"XYZ"')])
+def test_a_damaged_file_is_refused(saved, damage):
+    saved.write_bytes(damage(saved.read_bytes()))
+    with pytest.raises(ValueError, match="is not a tokenizer file"):
+        load_tokenizer(saved)
+
+
+def test_another_kind_of_tokenizer_is_refused(saved):
+    state = json.loads(saved.read_text())
+    state["added_tokens"] = []
+    del state["model"]["vocab"][EOT]
+    saved.write_text(json.dumps(state))
+    with pytest.raises(ValueError, match="not a byte-level BPE"):
+        load_tokenizer(saved)

@@ -1,0 +1,179 @@
+"""Checkpoints: every damage is noticed, and the one before is used."""
+
+import json
+import re
+import shutil
+
+import pytest
+import tiny
+import torch
+
+from course_lib.model.config import GPTConfig
+from course_lib.model.gpt import GPT
+from course_lib.training import checkpoint
+from course_lib.training.checkpoint import (
+    Damaged,
+    checkpoints,
+    load_checkpoint,
+    load_newest,
+    save_checkpoint,
+)
+from course_lib.training.optimizers import make_optimizer
+from course_lib.training.step import train_step
+
+FILES = (*checkpoint.FILES, "state.json")
+
+
+def trained(seed=0, steps=2):
+    """A model and an optimizer that has state."""
+    torch.manual_seed(seed)
+    model = GPT(tiny.PRESET.model)
+    optimizer = make_optimizer(model, tiny.PRESET)
+    for _ in range(steps):
+        train_step(model, optimizer, torch.randint(300, (2, 4, 16)),
+                   1e-3, 1.0)
+    return model, optimizer
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder with checkpoints of steps 10 and 20."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    for step in (10, 20):
+        save_checkpoint(folder, step, *trained(step), dict(note=step / 7))
+    return folder
+
+
+@pytest.fixture
+def folder(made, tmp_path):
+    return shutil.copytree(made, tmp_path / "checkpoints")
+
+
+def test_what_is_saved_comes_back_to_the_bit(folder):
+    model, optimizer = trained(20)
+    fresh, empty = trained(seed=5, steps=0)
+    state = load_newest(folder, fresh, empty)
+    assert (state["step"], state["note"]) == (20, 20 / 7)
+    for ours, theirs in zip(model.parameters(), fresh.parameters(),
+                            strict=True):
+        assert torch.equal(ours, theirs)
+        for key, value in optimizer.state[ours].items():
+            assert torch.equal(value, empty.state[theirs][key])
+    batch = torch.randint(300, (2, 4, 16))
+    for pair in ((model, optimizer), (fresh, empty)):  # and go on alike
+        torch.manual_seed(1)
+        train_step(*pair, batch, 1e-3, 1.0)
+    assert torch.equal(model.head, fresh.head)
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+DAMAGE = {
+    "a flipped bit": flip,
+    "cut short": lambda path: path.write_bytes(path.read_bytes()[:-9]),
+    "empty": lambda path: path.write_bytes(b""),
+    "missing": lambda path: path.unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+@pytest.mark.parametrize("name", FILES)
+def test_damage_is_named_and_the_one_before_is_used(folder, name, damage):
+    damage(folder / "step-00000020" / name)
+    model, optimizer = trained(seed=3)
+    before = model.head.clone()
+    with pytest.raises(Damaged, match="step-00000020.* is damaged"):
+        load_checkpoint(folder / "step-00000020", model, optimizer)
+    assert torch.equal(model.head, before)  # nothing was half loaded
+    said = []
+    assert load_newest(folder, model, optimizer, said.append)["step"] == 10
+    assert re.search("step-00000020.*damaged.*step-00000010 is used instead",
+                     *said)
+
+
+def test_a_flipped_bit_anywhere_in_the_state_is_noticed(folder):
+    path = folder / "step-00000020" / "state.json"
+    whole = json.loads(path.read_text())
+    data = path.read_bytes()
+    model, _ = trained()
+    for place in range(len(data)):
+        broken = bytearray(data)
+        broken[place] ^= 1
+        path.write_bytes(broken)
+        try:
+            state = load_checkpoint(path.parent, model)
+        except Damaged:
+            continue
+        # the key `digest` itself, or a blank: the content is as it was
+        assert {key: state[key] for key in whole if key != "digest"} == {
+            key: whole[key] for key in whole if key != "digest"}
+
+
+def test_none_whole_is_an_error_and_none_at_all_is_not(folder, tmp_path):
+    model, _ = trained()
+    for path in checkpoints(folder):
+        flip(path / "model.safetensors")
+    with pytest.raises(Damaged, match="no checkpoint in .* is whole"):
+        load_newest(folder, model)
+    assert load_newest(tmp_path / "nowhere", model) is None
+
+
+def test_another_models_weights_are_refused(folder):
+    other = GPT(GPTConfig(300, 16, 2, 2, 16))
+    with pytest.raises(ValueError, match="does not fit the model") as caught:
+        load_newest(folder, other)
+    assert not isinstance(caught.value, Damaged)
+
+
+def test_two_are_kept_and_leftovers_do_not_count(folder):
+    (folder / "partial-00000090").mkdir()
+    (folder / "partial-00000090" / "model.safetensors").write_bytes(b"half")
+    assert [p.name for p in checkpoints(folder)] == ["step-00000010",
+                                                     "step-00000020"]
+    save_checkpoint(folder, 30, *trained(), {})
+    assert sorted(p.name for p in folder.iterdir()) == ["step-00000020",
+                                                        "step-00000030"]
+
+
+def test_saving_again_outlives_a_damaged_newest(folder):
+    """Resumed from step 10, the run must not keep a broken step 20."""
+    flip(folder / "step-00000020" / "model.safetensors")
+    save_checkpoint(folder, 15, *trained(), {})
+    assert [p.name for p in checkpoints(folder)] == ["step-00000010",
+                                                     "step-00000015"]
+    save_checkpoint(folder, 15, *trained(), {})  # the same step again
+    assert [p.name for p in checkpoints(folder)] == ["step-00000010",
+                                                     "step-00000015"]
+
+
+def test_a_damaged_one_that_is_set_aside_does_not_count(folder):
+    flip(folder / "step-00000020" / "model.safetensors")
+    for _ in range(2):  # the second time there is nothing to do
+        checkpoint.set_aside(folder, 10)
+        assert [p.name for p in checkpoints(folder)] == ["step-00000010"]
+        assert (folder / "damaged-00000020").is_dir()
+    save_checkpoint(folder, 30, *trained(), {})
+    assert [p.name for p in checkpoints(folder)] == ["step-00000010",
+                                                     "step-00000030"]
+
+
+def test_a_failed_save_leaves_the_others_alone(folder, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    before = tiny.contents(folder)
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(OSError, match="No space"):
+        save_checkpoint(folder, 30, *trained(), {})
+    assert tiny.contents(folder) == before
+
+
+def test_nothing_in_a_checkpoint_is_a_pickle(folder):
+    for path in folder.rglob("*"):
+        if path.is_file():
+            assert path.suffix in (".safetensors", ".json")
+            assert b"\x80\x04" != path.read_bytes()[:2]

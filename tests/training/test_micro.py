@@ -1,0 +1,112 @@
+"""Micro-batches: stored in the run, halved when memory runs out."""
+
+import shutil
+import weakref
+
+import pytest
+import tiny
+import torch
+
+from course_lib.model.gpt import GPT
+from course_lib.runs import open_run
+from course_lib.training import micro_batch, settings
+from course_lib.training.settings import read_settings
+
+ROWS = tiny.PRESET.rows
+pytestmark = pytest.mark.usefixtures("quick")
+
+
+def memory_for(monkeypatch, rows):
+    """A loss that runs out of memory with more rows than these."""
+    real = GPT.loss
+
+    def loss(self, ids, targets):
+        if self.training and len(ids) > rows:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return real(self, ids, targets)
+
+    monkeypatch.setattr(GPT, "loss", loss)
+
+
+def test_what_was_asked_for_is_kept_for_the_resume(run, prepared, tmp_path):
+    whole = open_run(shutil.copytree(prepared, tmp_path / "whole"))
+    whole.train(micro_rows=1, progress=False)
+    run.train(micro_rows=1, stop_at=17, progress=False)
+    assert read_settings(run.folder)["micro_rows"] == 1
+    run.train(progress=False)
+    assert tiny.bits(run.folder) == tiny.bits(whole.folder)
+
+
+@pytest.mark.parametrize("content", [
+    "", "[]", '{"micro_rows": 1}',
+    '{"micro_rows": 0, "number_format": "float32"}',
+    '{"micro_rows": "x", "number_format": "float32"}',
+    '{"micro_rows": 1, "number_format": "float31"}'])
+def test_damaged_settings_are_made_again(run, content):
+    (run.folder / settings.FILE).write_text(content)
+    assert read_settings(run.folder) == {}
+    run.train(stop_at=1, progress=False)
+    assert read_settings(run.folder) == dict(
+        micro_rows=ROWS, number_format="float32")
+
+
+def test_what_an_attempt_took_is_given_back_before_the_next():
+    """Else the failed graph's memory makes the next attempt fail, too."""
+    alive, sizes = [], []
+
+    def attempt(rows):
+        sizes.append(rows)
+        assert not any(held() is not None for held in alive)
+        graph = torch.zeros(4, requires_grad=True) * rows
+        alive.append(weakref.ref(graph))
+        if rows > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    model = GPT(tiny.PRESET.model)
+    assert micro_batch.first_that_fits(20, attempt, model) == 3
+    assert sizes == [20, 10, 5, 3]
+
+
+def test_after_an_accident_the_step_is_tried_without_its_graph(
+        run, monkeypatch):
+    """The same in the trainer: the failed forward pass is gone."""
+    real, alive = GPT.hidden, []
+
+    def hidden(self, ids, cache=None):
+        if self.training:
+            assert not any(held() is not None for held in alive)
+        out = real(self, ids, cache)
+        if self.training:
+            alive.append(weakref.ref(out))
+            if len(ids) > 2:
+                raise torch.OutOfMemoryError("CUDA out of memory.")
+        return out
+
+    monkeypatch.setattr(GPT, "hidden", hidden)
+    run.train(stop_at=2, progress=False)
+    assert len(alive) == 1 + 2 * 2
+
+
+def test_out_of_memory_halves_the_micro_batch_and_says_so(
+        run, prepared, tmp_path, monkeypatch):
+    whole = open_run(shutil.copytree(prepared, tmp_path / "whole"))
+    wanted = whole.train(progress=False)
+    run.train(stop_at=10, progress=False)
+    memory_for(monkeypatch, 1)
+    result = run.train(progress=False)
+    assert read_settings(run.folder)["micro_rows"] == 1
+    notes = [r for r in run.log if "note" in r]
+    assert [r["micro_rows"] for r in notes] == [2, 1]
+    assert all(r["step"] == 10 and "bit-identical" in r["note"]
+               for r in notes)
+    steps = [r["step"] for r in run.log if "loss" in r]
+    assert steps == list(range(1, tiny.PRESET.steps + 1))
+    # dropout draws other masks for other rows, so not to the last digit
+    assert result.evaluation.loss == pytest.approx(
+        wanted.evaluation.loss, abs=0.1)
+
+
+def test_memory_for_not_even_one_row_ends_in_one_line(run, monkeypatch):
+    memory_for(monkeypatch, 0)
+    with pytest.raises(MemoryError, match="not even one row fits"):
+        run.train(progress=False)
