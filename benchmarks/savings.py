@@ -2,7 +2,7 @@
 
     python benchmarks/savings.py [--plan]
     python benchmarks/savings.py --corpus BOOKS --name books
-    python benchmarks/savings.py --line dropout=0.3 soft_cap=30
+    python benchmarks/savings.py --line dropout=0.3 norm=layer
     python benchmarks/savings.py --again "a late fall" --width 128 --out FILE
 
 Each line changes one thing in the recipe that the lines before it have left,
@@ -32,31 +32,39 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from course_lib.recipe import Recipe, Text, follow, small
 from filelock import FileLock, Timeout
 
 from course_lib import stages
-from course_lib.cli.arguments import number
+from course_lib.cli.arguments import field_value, number
 from course_lib.machine.files import write_json
 from course_lib.machine.origin import provenance
-from course_lib.model.cost import flops_per_token
+from course_lib.model.config import GPTConfig
+from course_lib.model.cost import count_parameters, flops_per_token
 from course_lib.presets import Preset, load_preset
+from course_lib.recipes import Recipe, find_recipe
+from course_lib.runs import Run
 from course_lib.showing.page import RESULTS
+from course_lib.training.log import Diverged
+from course_lib.training.trainer import train
 
 POSITIONS = 786_432  # of a run
 SEEDS = (0, 1)
-RATE = 1e-3  # of the middle run of the first line
+RATE = 4e-3  # of the middle run of the first line
 FACTOR, WIDEST = 2, 4  # between rates; so many factors from the middle
 SHORTER = (2, 4, 8, 16)
+MARKS = 14  # points of a validation curve, each sqrt(2) times the last
+CURVE_TOKENS, FINAL_TOKENS = 16_384, 131_072  # of held-out text
 START = "the recipe of 2023"
+OLD = find_recipe("2023").but(batch_tokens=1024)
+MODERN = find_recipe("modern")
 
 HABITS = {
     START: {},
-    "packed rows": dict(packed=True),
-    "GPT-2's first weights": dict(torch_init=False),
+    "packed rows": dict(layout="packed"),
+    "GPT-2's first weights": dict(first_weights="gpt2"),
     "warm-up and decay": dict(schedule="cosine", warmup=0.05),
     "clipping": dict(clip=1.0),
-    "AdamW as in chapter 4": dict(optimizer="adamw"),
+    "AdamW as in chapter 4": dict(optimizer="adamw", weight_decay=0.1),
     "half the batch": dict(batch_tokens=512),
     "no dropout": dict(dropout=0.0),
     "twice the context": dict(context_length=128),
@@ -64,14 +72,67 @@ HABITS = {
 }
 IDEAS = {
     "Muon": dict(optimizer="muon"),
-    "rotary positions": dict(rotary=True),
-    "squared ReLU": dict(relu_squared=True),
-    "projections from zero": dict(zero_init=True),
+    "rotary positions": dict(positions="rotary"),
     "normed queries, keys": dict(qk_norm=True),
-    "untied head": dict(untied=True),
-    "soft-capped logits": dict(soft_cap=15.0),
+    "RMSNorm": dict(norm="rms"),
+    "SwiGLU": dict(mlp="swiglu"),
+    "no biases": dict(bias=False),
+    "squared ReLU": dict(mlp="relu2"),
+    "projections from zero": dict(first_weights="zero"),
+    # a head of its own, paid for with channels: 171k parameters again
+    "untied, fewer channels": dict(tied=False, n_embd=52),
+    # and what is called `modern`, whatever the lines above said
+    "the modern recipe": dict(tied=True, n_embd=64, first_weights="gpt2",
+                              **MODERN.model),
 }
 LINES = HABITS | IDEAS
+
+
+def small(base: Preset, layers: int = 2, heads: int = 2,
+          width: int = 64) -> Preset:
+    """The preset with a smaller model, its vocabulary kept."""
+    V, T = base.model.vocab_size, base.model.context_length
+    return replace(base, model=GPTConfig(V, T, layers, heads, width))
+
+
+def prepared(base: Preset) -> dict[str, Run]:
+    """The preset's text in both layouts: packed, and a sentence a row."""
+    return {"packed": stages.prepared(base),
+            "sentences": stages.prepared(OLD.at(base))}
+
+
+def follow(recipe: Recipe, text: dict[str, Run], base: Preset, positions: int,
+           rate: float, seed: int = 0) -> dict:
+    """Train by the recipe on `positions` positions; what came of it.
+
+    `loss` (nats per token) and `bits_per_byte` are of the held-out text as
+    the recipe reads it, None where the run diverged; `curve` has the bits
+    per byte of a part of it after some numbers of positions; `flop` is what
+    the training took, `seconds` the time in the training steps.
+    """
+    preset = recipe.at(replace(base, tokens=positions, seed=seed,
+                               batch_tokens=base.model.context_length))
+    preset = replace(preset, learning_rate=rate)
+    run = text[preset.layout]
+    marks = {math.ceil(preset.steps * 2**(-k / 2)) for k in range(1, MARKS)}
+    known = dict(
+        parameters=count_parameters(preset.model).total, steps=preset.steps,
+        positions=preset.steps * preset.batch_tokens,
+        flop=preset.steps * preset.batch_tokens * flops_per_token(
+            preset.model))
+    try:
+        ended = train(None, preset, run.train_tokens, run.measured_tokens,
+                      device="cpu", evaluate_at=marks, progress=False,
+                      curve_tokens=CURVE_TOKENS, final_tokens=FINAL_TOKENS)
+    except Diverged as error:
+        return dict(loss=None, bits_per_byte=None, diverged=str(error),
+                    curve=[], seconds=0.0, **known)
+    curve = [dict(tokens=record["tokens"],
+                  bits_per_byte=record["val_bits_per_byte"])
+             for record in ended.log if "val_loss" in record]
+    return dict(loss=ended.evaluation.loss,
+                bits_per_byte=ended.evaluation.bits_per_byte, curve=curve,
+                seconds=ended.seconds, **known)
 
 
 class Campaign:
@@ -81,13 +142,15 @@ class Campaign:
     ValueError for a file with runs of another model or vocabulary.
     """
 
-    def __init__(self, path: Path, locks: Path, text: Text, base: Preset,
+    def __init__(self, path: Path, locks: Path, text: dict, base: Preset,
                  positions: int = POSITIONS, report=print):
         self.path, self.locks, self.text = path, locks, text
         self.base, self.positions, self.report = base, positions, report
+        rows = text["sentences"].train_tokens
         self.about = dict(
             provenance=provenance("cpu"), preset=base.to_dict(),
-            positions=positions, real_share=text.real)
+            positions=positions,
+            real_share=rows.targets / (rows.tokens - rows.windows(rows.row)))
         locks.mkdir(parents=True, exist_ok=True)
         if self.read()["preset"]["model"] != self.about["preset"]["model"]:
             raise ValueError(f"{path} holds runs of another size of model")
@@ -130,14 +193,14 @@ class Campaign:
         for run in self.read()["runs"]:
             if _key({key: run[key] for key in wanted}) == _key(wanted):
                 return run
-        run = follow(Recipe.from_dict(wanted["recipe"]), self.text, self.base,
+        run = follow(Recipe(**wanted["recipe"]), self.text, self.base,
                      wanted["asked"], wanted["rate"], wanted["seed"])
         run = dict(name=name, **wanted, **run)
         self.add("runs", run)
         self.report(f"{name:22} rate {run['rate']:.1e}  seed {run['seed']}  "
                     + (f"{run['bits_per_byte']:.4f} bits/byte"
                        if run["loss"] else "diverged")
-                    + f"  {run['cpu_seconds']:.0f} s")
+                    + f"  {run['seconds']:.0f} s")
         return run
 
     def ask(self, recipe, rate, seed=SEEDS[0], part=1) -> dict:
@@ -159,7 +222,7 @@ class Campaign:
         return rate, self.runs(name, [self.ask(recipe, rate, seed)
                                       for seed in SEEDS])
 
-    def follow(self, lines: dict, kept=Recipe(), rate=RATE,  # noqa: B008
+    def follow(self, lines: dict, kept=OLD, rate=RATE,
                shorter=()) -> dict:
         """Every line, then the shorter runs; the file's contents."""
         best = None
@@ -185,8 +248,8 @@ class Campaign:
 
 
 def end(run: dict) -> float:
-    """Where a run ended, in nats per token; nowhere if it diverged."""
-    return math.inf if run["loss"] is None else run["loss"]
+    """Where a run ended, in bits per byte; nowhere if it diverged."""
+    return math.inf if run["loss"] is None else run["bits_per_byte"]
 
 
 def _key(wanted: dict) -> str:
@@ -197,25 +260,16 @@ def _key(wanted: dict) -> str:
 def planned(base: Preset, positions: int = POSITIONS) -> tuple[int, float]:
     """(runs, FLOP) of all lines if every change is kept and three rates
     are enough."""
-    recipe, runs, flop = Recipe(), 0, 0.0
+    recipe, runs, flop = OLD, 0, 0.0
     for changes in LINES.values():
         recipe = recipe.but(**changes)
-        config = recipe.preset(base, positions, RATE, 0).model
+        config = recipe.at(base).model
         runs += 2 + len(SEEDS)
         flop += (2 + len(SEEDS)) * positions * flops_per_token(config)
     for part in SHORTER:
         runs += len(SEEDS)
         flop += len(SEEDS) * positions / part * flops_per_token(config)
     return runs, flop
-
-
-def field_value(text: str):
-    """FIELD=VALUE of the command line, the value as in JSON."""
-    name, _, given = text.partition("=")
-    try:
-        return name, json.loads(given)
-    except ValueError:
-        return name, given
 
 
 def main(arguments=None) -> None:
@@ -252,12 +306,12 @@ def main(arguments=None) -> None:
         print(f"{runs} runs, {flop / 1e12:.0f} TFLOP")
         return
     torch.set_num_threads(1)  # matrices so small that sharing costs more
-    run = stages.prepared(preset)
+    text = prepared(preset)
     recorded, own = RESULTS / record, stages.home() / record
     path = options.out or (own if options.line else recorded)
     work = Campaign(
-        path, run.folder / "savings", Text(run, options.positions // 64 + 64),
-        base, options.positions,
+        path, text["packed"].folder / "savings", text, base,
+        options.positions,
         report=lambda line: print(line, flush=True))
     if not options.line and not options.again:
         work.follow(LINES, shorter=SHORTER)
@@ -265,14 +319,14 @@ def main(arguments=None) -> None:
     lines = {line["name"]: line
              for line in json.loads(recorded.read_text())["lines"]}
     for name in options.again:
-        work.follow({name: {}}, Recipe.from_dict(lines[name]["recipe"]),
+        work.follow({name: {}}, Recipe(**lines[name]["recipe"]),
                     lines[name]["rate"])
     if options.line:
         kept = [line for line in lines.values() if line["kept"]][-1]
         changes = dict(options.line)
         name = " ".join(f"{key}={value}" for key, value in changes.items())
         work.follow({"what was kept": {}, name: changes},
-                    Recipe.from_dict(kept["recipe"]), kept["rate"])
+                    Recipe(**kept["recipe"]), kept["rate"])
 
 
 if __name__ == "__main__":

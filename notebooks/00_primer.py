@@ -15,9 +15,8 @@
 # If you know Python and can multiply matrices, you are ready.
 
 # %%
-from course_lib.showing import plots
 from course_lib.presets import load_preset
-from course_lib.showing import card
+from course_lib.showing import card, plots
 
 preset = load_preset()  # $COURSE_SCALE: smoke, laptop or full
 plots.use_style()

@@ -26,10 +26,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from course_lib import stages
-from course_lib.showing import plots
 from course_lib.model import GPT, GPTConfig
 from course_lib.presets import load_preset
-from course_lib.showing import card, show_source
+from course_lib.showing import card, plots, show_source
 
 preset = load_preset()          # $COURSE_SCALE: smoke, laptop or full
 plots.use_style()
@@ -978,14 +977,18 @@ for tokens in step, step // 8:
 # Training takes such a step in parts (chapter 4), but even an eighth of it
 # fills gigabytes with numbers that no one will look at. The mean over
 # positions is a sum, and a sum can be taken in pieces: make the logits of some
-# positions, add up their loss, throw the logits away, and make them again when
-# the gradient asks. PyTorch calls this *checkpointing*, which has nothing to do
-# with the file of that name. `model.loss` picks one of several ways to do it.
-# In plain PyTorch it is:
+# positions and add up their loss. Then throw them away? The gradient will ask
+# for them again. But here it need not: the gradient of a cross-entropy is
+# the probability of each token, less one for the token that came, and that
+# is known as soon as the logits are. So both gradients, of x and of the
+# table, are made while a chunk is at hand, and the backward pass finds them
+# ready. `model.loss` picks one of several ways to do it. In plain PyTorch it
+# is a function with a backward pass of its own:
 
 # %%
-from course_lib.model import chunked_cross_entropy
-show_source(chunked_cross_entropy)
+from course_lib.model import chunked_cross_entropy, loss as loss_module
+
+show_source(loss_module._ChunkedCrossEntropy)
 
 # %% [markdown]
 # It must give the same loss and the same gradients, and it should keep less.
@@ -1030,10 +1033,8 @@ for one, other in zip(*grads, strict=True):
 # of the full model, recorded on a CPU with 8,192 tokens: seconds for the loss
 # and its gradients, with the fastest and the slowest round, and how far memory
 # rose. *Fused* is PyTorch's own operator (version 2.13 and later), which
-# computes the gradients on the way forward, while a chunk's logits are at hand,
-# and so makes them only once. `model.loss` takes it on a CPU where it
-# exists, and the chunks elsewhere; up to 1,024 tokens it makes all logits at
-# once.
+# works in the same way. `model.loss` takes it on a CPU where it exists, and the
+# chunks elsewhere; up to 1,024 tokens it makes all logits at once.
 
 # %%
 from course_lib.showing import load_result
@@ -1058,8 +1059,7 @@ assert recorded["rows"][2]["fastest"] < recorded["rows"][0]["slowest"]
 # %% [markdown]
 # All at once takes three times the logits: they themselves, the logarithms of
 # their probabilities and a gradient of the same size are alive at the worst
-# moment. And the chunks, which make every logit twice, were no slower, probably
-# because memory that is touched for the first time costs time too.
+# moment.
 #
 # ## Is it GPT-2?
 #

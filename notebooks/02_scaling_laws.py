@@ -20,24 +20,31 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import ticker
 
-from course_lib import stages
-from course_lib.scaling import ladder
-from course_lib.scaling.rungs import MIDDLE, load, rungs
-from course_lib.stages import ladder
-from course_lib.showing import plots
-from course_lib.scaling import fits as scaling
-from course_lib.scaling import repeated
-from course_lib.scaling import envelope, growth, isoflop_parabola
-from course_lib.stories import generator as stories
-from course_lib.scaling import GPU_MFU
+from course_lib import scaling, stages, stories
 from course_lib.machine import GPUS
-from course_lib.model import count_parameters
-from course_lib.scaling import dollars
-from course_lib.model import flops_by_part, flops_per_token
-from course_lib.scaling import plan
+from course_lib.model import (
+    count_parameters,
+    flops_by_part,
+    flops_per_token,
+)
 from course_lib.presets import load_preset
-from course_lib.scaling import PUBLISHED, ScalingLaw, bootstrap, fit
-from course_lib.showing import card, load_result, results, show_source
+from course_lib.scaling import (
+    GPU_MFU,
+    PUBLISHED,
+    ScalingLaw,
+    bootstrap,
+    dollars,
+    fit,
+    plan,
+    rungs,
+)
+from course_lib.showing import (
+    card,
+    load_result,
+    plots,
+    results,
+    show_source,
+)
 
 preset = load_preset()          # $COURSE_SCALE: smoke, laptop or full
 plots.use_style()
@@ -507,7 +514,7 @@ assert conventions["6N without embeddings"] < exact / 2
 # %%
 many = PUBLISHED["muennighoff_2023"]
 fresh = many.loss(50e6, 1.1e9)
-again = repeated(many, 50e6, 1.1e9, unique=155e6)
+again = scaling.repeated(many, 50e6, 1.1e9, unique=155e6)
 print(f"1.1B new tokens: {fresh:.2f}; 155M read 7.1 times: {again:.2f}")
 print(f"155M read once:  {many.loss(50e6, 155e6):.2f}")
 same = many.tokens_for(again, 50e6)
@@ -603,14 +610,14 @@ for money in (5, 50, 500):
 
 # %%
 small = load_preset("laptop") if preset.name == "full" else preset
-show_source(rungs)
+show_source(rungs.rungs)
 
 # %% [markdown]
 # At `smoke` scale they train here and now; the `laptop` ladder was recorded,
 # since it takes longer than a chapter may.
 
 # %%
-ours = ladder(small)
+ours = stages.ladder(small)
 rule = ours[ours.rate == 1]
 valleys = [rule[(rule.budget == spent) & (rule.seed == small.seed)]
            for spent in np.unique(ours.budget)]
@@ -629,7 +636,7 @@ for valley in valleys:
 # %%
 for valley in valleys:
     twice = rule[(rule.budget == valley.budget[0])
-                 & (rule.N == valley.N[MIDDLE])]
+                 & (rule.N == valley.N[rungs.MIDDLE])]
     print(f"{valley.budget[0]:.1e} FLOPs, two seeds: "
           f"{twice.loss[1] - twice.loss[0]:+.3f}")
 for spent in np.unique(ours.budget[ours.rate != 1]):
@@ -643,7 +650,7 @@ for spent in np.unique(ours.budget[ours.rate != 1]):
 if small.name == "laptop":  # what the next paragraph says of the record
     for valley in valleys:
         twice = rule[(rule.budget == valley.budget[0])
-                     & (rule.N == valley.N[MIDDLE])]
+                     & (rule.N == valley.N[rungs.MIDDLE])]
         assert abs(np.diff(twice.loss)[0]) < 0.035
     half = tried[tried.rate == 0.5].loss[0]
     assert half < twice.loss.min() - 0.02
@@ -674,14 +681,14 @@ exact_law = PUBLISHED["hoffmann_2022_source"]
 best_N = exact_law.optimum(C)[0]
 for span in (8, 4, 2):
     N_seven = best_N * np.geomspace(1 / span, span, 7)
-    N_low, _ = isoflop_parabola(
+    N_low, _ = scaling.isoflop_parabola(
         N_seven, exact_law.isoflop(C, N_seven))
     print(f"from 1/{span} to {span} times the best size: "
           f"{N_low / best_N - 1:+.1%}")
 
 # %% tags=["remove-cell"]
 N_seven = best_N * np.geomspace(1 / 8, 8, 7)
-N_low, _ = isoflop_parabola(
+N_low, _ = scaling.isoflop_parabola(
     N_seven, exact_law.isoflop(C, N_seven))
 assert abs(N_low / best_N - 1.031) < 0.001
 
@@ -705,7 +712,7 @@ for colour, mark, valley in zip(plots.PALETTE, marks, valleys):
              fillstyle="none")
     plt.plot(np.exp(wide), bend(wide), color=colour)
     try:
-        low = isoflop_parabola(valley.N, valley.loss)
+        low = scaling.isoflop_parabola(valley.N, valley.loss)
         if valley.N.min() < low[0] < valley.N.max():
             bottoms.append((spent, *low))
             plt.plot(*low, "x", color=colour, markersize=9)
@@ -732,11 +739,11 @@ best = our_fits.fit.law
 goal = 6 * count_parameters(small.model).total * small.tokens
 answers = {}
 for_envelope = [curve.T for curve in rule.curves]
-answers["1, envelope"] = growth(*envelope(
+answers["1, envelope"] = scaling.growth(*scaling.envelope(
     rule.N, for_envelope)[:2])
 if len(bottoms) > 1:
     spent, N_low, _ = np.transpose(bottoms)
-    answers["2, parabolas"] = growth(spent, N_low)
+    answers["2, parabolas"] = scaling.growth(spent, N_low)
 a = best.beta / (best.alpha + best.beta)
 answers["3, the law"] = best.optimum(1)[0], a
 for name, (k, a) in answers.items():
@@ -908,7 +915,7 @@ if small.name == "laptop":
 # :::
 
 # %%
-both = {name: load(results(file)) for name, file in
+both = {name: rungs.load(results(file)) for name, file in
         (("stories", "ladder_laptop.json"),
          ("books", "ladder_books.json"))}
 refits, missed = {}, {}
@@ -1088,7 +1095,7 @@ assert total.min() < 6 * N_star * D_star + 2 * N_star * 10e9
 
 # %% tags=["hide-cell"]
 N_try = np.geomspace(5e6, 5e8, 2000)
-few = repeated(many, N_try, C / (6 * N_try), unique=155e6)
+few = scaling.repeated(many, N_try, C / (6 * N_try), unique=155e6)
 N_few = N_try[few.argmin()]
 N_new = many.optimum(C)[0]
 print(f"{N_few / 1e6:.0f}M, {C / 6 / N_few / 155e6:.1f} readings, loss "

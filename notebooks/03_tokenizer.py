@@ -38,11 +38,16 @@ card("03_tokenizer",
 
 # %%
 from course_lib import stages
-from course_lib.text import token_files as data
-from course_lib.text import choose_split, is_validation, split_document
-from course_lib.showing import plots
-from course_lib.text import load_corpus
 from course_lib.runs import first_bytes
+from course_lib.showing import plots
+from course_lib.text import (
+    Tokens,
+    choose_split,
+    is_validation,
+    load_corpus,
+    pack,
+    split_document,
+)
 
 plots.use_style()
 corpus = load_corpus(stages.corpus_name(preset))
@@ -55,7 +60,7 @@ print(f"{corpus.name}: {len(texts):,} documents, {size:,} bytes")
 # you run with.
 
 # %%
-from course_lib.stories import generator as stories
+from course_lib import stories
 from course_lib.showing import print_text
 
 print_text(stories.story(seed=0, index=1))
@@ -799,14 +804,14 @@ print(f"{len(strip):,} tokens in one strip")
 # of what is read, an interrupted packing goes on from its last save.
 
 # %%
-show_source(data.pack)
+show_source(pack)
 
 # %% tags=["remove-cell"]
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 with TemporaryDirectory() as folder:
-    same = data.pack(texts[:50], tokenizer, Path(folder, "same.bin"))
+    same = pack(texts[:50], tokenizer, Path(folder, "same.bin"))
     assert same.ids.tolist() == strip
 
 # %% [markdown]
@@ -912,8 +917,7 @@ for part in (one, two):
 # of step 1,000, whatever happened before.
 
 # %%
-show_source(data.Tokens.batch)
-show_source(data._epoch)
+show_source(Tokens.batch)
 
 # %% [markdown]
 # The shuffle is made anew from the seed and the number of the epoch, so
@@ -945,7 +949,7 @@ halves = [train.batch(7, 4, 12, seed=0, rank=rank, world=2)[0]
 print("same again: ", torch.equal(again, ids))
 print("two halves: ", torch.equal(torch.cat(halves), ids))
 with TemporaryDirectory() as folder:
-    small = data.pack(texts[:50], tokenizer, Path(folder, "small.bin"))
+    small = pack(texts[:50], tokenizer, Path(folder, "small.bin"))
     epoch = torch.cat([small.batch(step, 1, 64)[0]
                        for step in range(small.windows(64))])
 print("windows in an epoch:", len(epoch), "of which different:",

@@ -18,9 +18,8 @@
 
 # %%
 from course_lib import stages
-from course_lib.showing import plots
 from course_lib.presets import load_preset
-from course_lib.showing import card, show_source
+from course_lib.showing import card, plots, show_source
 
 preset = load_preset()  # $COURSE_SCALE: smoke, laptop or full
 plots.use_style()
@@ -55,7 +54,7 @@ for place in range(4):
 # %%
 import math
 
-from course_lib.training import start
+from course_lib.training.start import start
 
 model, optimizer = start(preset, "cpu")
 loss = model.loss(ids[:8], targets[:8])
@@ -333,10 +332,9 @@ print(f"{clipped} of {len(steps)} steps were clipped")
 # scale the ladder is too short to mean anything; at the others, did it win?
 
 # %%
-from course_lib.scaling import ladder
-
 small = load_preset("laptop") if preset.name == "full" else preset
-bet, outcome = ladder.predict(small), stages.trained(small).log[-1]
+bet = stages.prediction(small)
+outcome = stages.trained(small).log[-1]
 print("predicted:", bet)
 inside = bet.low <= outcome["val_loss"] <= bet.high
 print(f"measured:  {outcome['val_loss']:.2f},",

@@ -17,9 +17,8 @@
 
 # %%
 from course_lib import stages
-from course_lib.showing import plots
 from course_lib.presets import load_preset
-from course_lib.showing import card, load_result
+from course_lib.showing import card, load_result, plots
 
 preset = load_preset()  # $COURSE_SCALE: smoke, laptop or full
 plots.use_style()
