@@ -47,13 +47,13 @@ from course_lib.showing.page import RESULTS
 from course_lib.training.log import Diverged
 from course_lib.training.trainer import train
 
-POSITIONS = 786_432  # of a run
+POSITIONS = 393_216  # of a run
 SEEDS = (0, 1)
 RATE = 4e-3  # of the middle run of the first line
 FACTOR, WIDEST = 2, 4  # between rates; so many factors from the middle
 SHORTER = (2, 4, 8, 16)
 MARKS = 14  # points of a validation curve, each sqrt(2) times the last
-CURVE_TOKENS, FINAL_TOKENS = 16_384, 131_072  # of held-out text
+CURVE_TOKENS, FINAL_TOKENS = 16_384, 98_304  # of held-out text
 START = "the recipe of 2023"
 OLD = find_recipe("2023").but(batch_tokens=1024)
 MODERN = find_recipe("modern")

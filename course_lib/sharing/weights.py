@@ -54,11 +54,11 @@ def check(stored: dict[str, Stored], places: Iterable[Place],
     for place in places:  # made one by one: a file may announce billions
         found = stored.get(place.name)
         if found is None:
-            raise ValueError(f"the weights have no {place.name}, which "
-                             "config.json promises")
+            raise ValueError(f"the weights have no {place.name}, which the "
+                             "configuration promises")
         if found.shape != place.shape:
-            raise ValueError(f"{place.name} has the shape {found.shape}, "
-                             f"and config.json promises {place.shape}")
+            raise ValueError(f"{place.name} has the shape {found.shape}, and "
+                             f"the configuration promises {place.shape}")
         if found.dtype is None:
             raise ValueError(f"{place.name} has a number format that is none "
                              "of float64, float32, float16, bfloat16")
@@ -66,15 +66,15 @@ def check(stored: dict[str, Stored], places: Iterable[Place],
     extra = [name for name in stored
              if name not in known and not name.endswith(ignored)]
     if extra:
-        raise ValueError(f"the weights hold {min(extra)}, for which "
-                         "config.json has no place")
+        raise ValueError(f"the weights hold {min(extra)}, for which the "
+                         "configuration has no place")
 
 
 def filled(config: GPTConfig, places: list[Place],
            stored: dict[str, Stored]) -> GPT:
     """A GPT with the stored weights, in their number format, or in the
     widest where there are several. They must have passed `check`."""
-    with torch.device("meta"):  # no memory, and no first weights drawn
+    with torch.device("meta"):  # first weights would take time
         model = GPT(config)
     dtype = reduce(torch.promote_types,
                    (stored[place.name].dtype for place in places))

@@ -7,7 +7,7 @@ import ablations  # noqa: E402
 import pytest
 import tiny
 
-from course_lib.presets import load_preset
+from course_lib.presets import Preset, load_preset
 from course_lib.training.log import Diverged
 from course_lib.training.trainer import train
 
@@ -79,6 +79,6 @@ def test_a_curve_has_few_points_and_loses_no_step():
 
 def test_the_recorded_whole_runs_are_of_todays_preset():
     record = json.loads((ablations.RESULTS / "laptop_whole.json").read_text())
-    assert record["preset"] == load_preset("laptop").to_dict()
+    assert Preset.from_dict(record["preset"]) == load_preset("laptop")
     assert {r["steps"] for r in record["runs"]} == {load_preset(
         "laptop").steps}

@@ -84,8 +84,9 @@ def trained(made, tmp_path):
 def test_doctor(course, monkeypatch):
     smoke = presets.PRESETS["smoke"]
     monkeypatch.setattr(presets, "PRESETS", {"smoke": smoke})
-    monkeypatch.setattr(trainer, "measure_speed", functools.partial(
-        measure_speed, seconds=0))
+    monkeypatch.setattr(
+        "course_lib.training.start.measure_speed",
+        functools.partial(measure_speed, seconds=0))
     code, out, _ = course("doctor")
     assert not code
     for word in ("device", "precision", "memory", "matmul", "torch",
@@ -273,7 +274,7 @@ def test_a_corpus_that_is_none(refuses, tmp_path, corpus, what):
 
 
 @pytest.mark.parametrize("options, what", [
-    ("--preset huge", "no preset 'huge': choose one of smoke, laptop, full"),
+    ("--preset huge", "no preset 'huge': choose one of smoke, laptop, evening, full"),
     ("--vocab 100", "vocab_size must be at least 257"),
     ("--vocab 5000", "the corpus fills only"),
     ("--context 4096 --batch 4096 --tokens 1M", "is longer than the data"),
@@ -547,4 +548,4 @@ def test_from_a_real_shell(trained):
     done = shell(f"{course} prepare --out new", COURSE_SCALE="huge")
     assert done.returncode == 2
     assert done.stderr == ("course prepare: no preset 'huge': choose one of "
-                           "smoke, laptop, full\n")
+                           "smoke, laptop, evening, full\n")

@@ -17,14 +17,18 @@ CONTEXT = 128
 
 
 def opinionated(model):
-    """The same with weights so large that the best token is clear, and
-    positions so strong that it is not always the same one. Norms and biases
-    are made random too: among equals a swap would not show."""
+    """The same with weights three times as large, so that the best token is
+    clear, and with positions or outputs of blocks so strong that it is not
+    always the same one. Norms and biases are made random too: among equals a
+    swap would not show."""
+    weights = dict(model.named_parameters())
+    strong = "wpe" if any("wpe" in name for name in weights) \
+        else ("c_proj", "o_proj", "down_proj")
     with torch.no_grad():
-        for name, p in model.named_parameters():
+        for name, p in weights.items():
             p.mul_(3) if p.dim() > 1 else p.add_(0.1 * torch.randn_like(p))
-            if "wpe" in name:
-                p.mul_(8)
+            if name.removesuffix(".weight").endswith(strong):
+                p.mul_(8 if strong == "wpe" else 30)
     return model.eval()
 
 

@@ -25,7 +25,8 @@ class Hub:
     def __init__(self, root):
         self.root = root
         self.server = subprocess.Popen(
-            [sys.executable, Path(__file__).parents[1] / "hub_server.py", root],
+            [sys.executable, Path(__file__).parents[1] / "hub_server.py",
+             root],
             stdout=subprocess.PIPE, text=True)
         self.port = int(self.server.stdout.readline())
 
@@ -206,13 +207,18 @@ def test_the_card_says_what_the_run_recorded(trained):
                  f"{files['train']['bytes']:,} bytes",
                  f"{files['train']['tokens']:,} tokens",
                  f"{files['val']['tokens']:,} tokens",
+                 f"{files['train']['documents']:,} documents |",
+                 "The architecture is GPT-2's, with 1", "| recipe | `gpt2` of",
+                 "together may have 16 tokens",
                  f"| {trained.preset.tokens:,}, or",
                  f"| {loss:.4f} nats", f"| {math.exp(loss):.2f} |",
                  f"| {final['val_bits_per_byte']:.4f} |",
                  f"| hardware | {trained.timing[-1]['device']} |",
                  "not a rented GPU", "text` |", "None is stated"):
-        assert fact in card, fact
+        assert fact in " ".join(card.split()), fact
     assert str(trained.folder.parent) not in card
+    for absent in ("model.gguf", "sentence", "padding"):
+        assert absent not in card
 
 
 def fields(card):
@@ -241,15 +247,33 @@ def test_a_licence_that_is_none(trained, tmp_path, licence):
 
 
 def test_hours_and_dollars_of_two_machines():
-    """Two hours at US$1 an hour, then one on two GPUs at US$6 together."""
+    """Two hours at US$1 an hour, then one on two GPUs at US$6 together. What
+    was paid for is `elapsed`: compiling, evaluating and saving too."""
     rows = hardware([
-        dict(seconds=3600, dollars=1.0, device="A", processes=1),
-        dict(seconds=7200, dollars=2.0, device="A", processes=1),
-        dict(seconds=10800, dollars=18.0, device="B", processes=2)])
+        dict(seconds=3000, elapsed=3600, dollars=1.0, device="A",
+             processes=1),
+        dict(seconds=6000, elapsed=7200, dollars=2.0, device="A",
+             processes=1),
+        dict(seconds=9000, elapsed=10800, dollars=18.0, device="B",
+             processes=2)])
     assert "| A: 2 hours, 2 x B: 1 hours |" in rows
     assert "| hours | 3 |" in rows and "| US$8.00 |" in rows
     assert "| not recorded |" in hardware([dict(seconds=1, dollars=0.0)])
     assert "| not recorded |" in hardware([])
+    assert "| hours | 1,234 |" in hardware([
+        dict(seconds=1, elapsed=1234 * 3600, dollars=0.0, device="A")])
+
+
+def test_hours_of_old_lines():
+    """A run's lines had no `elapsed` once, and one may have gone on since:
+    its clock then began again."""
+    old = [dict(seconds=3600, dollars=1.0, device="A"),
+           dict(seconds=7200, dollars=2.0, device="A")]
+    new = dict(seconds=7300, elapsed=3600, dollars=2.0, device="A")
+    assert "| hours | 2 |" in hardware(old)
+    assert "| US$2.00 |" in hardware(old)
+    assert "| hours | 3 |" in hardware([*old, new])
+    assert "| US$4.00 |" in hardware([*old, new])
 
 
 @pytest.mark.parametrize("name, shown", [
