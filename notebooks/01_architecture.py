@@ -324,10 +324,12 @@ torch.testing.assert_close(many_heads(attention, x), attention(x))
 # %% [markdown]
 # The package does not loop over heads; it makes them a dimension of their own
 # and lets PyTorch do equation {eq}`eq-attention` in one call, which need not
-# even store the T by T weights {cite}`dao2022`. Two things in it can wait: the
-# `cache`, which serves sampling in chapter 5, and {term}`dropout`, which sets random
-# numbers to zero while a model trains, and which the presets leave out
-# (chapter 6 says why).
+# even store the T by T weights {cite}`dao2022`. Three things in it can wait.
+# The `cache` serves sampling in chapter 5. {term}`Dropout <dropout>` replaces
+# some of the numbers by zero, at random, while a model trains; the presets
+# leave it out, and chapter 6 says why. And `q_norm`, `k_norm` and `angles`
+# belong to models newer than GPT-2, which the same class can be; here they do
+# nothing.
 
 # %%
 from course_lib.model import Attention
@@ -387,7 +389,8 @@ print(f"tanh form against exact: {(bend - exact).abs().max():.1e}")
 
 # %% [markdown]
 # That looks too small to matter; at the end of the chapter you will see what it
-# does to the logits.
+# does to the logits. (Of the three kinds of MLP below, GPT-2's is the last; the
+# others wait for chapter 6.)
 
 # %%
 from course_lib.model import MLP
@@ -634,8 +637,9 @@ with torch.no_grad():
 # ## What does the whole model look like?
 #
 # You have now seen every part. This is the class that holds them, and there is
-# nothing more to the model than this. Skip what `hidden` does for a cache:
-# without one it adds two tables, runs the blocks in a row and ends in a norm.
+# nothing more to the model than this. Skip what `hidden` does for a cache and
+# for rotary positions: without them it adds two tables, runs the blocks in a
+# row and ends in a norm.
 
 # %%
 show_source(GPT)

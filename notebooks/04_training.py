@@ -106,7 +106,8 @@ assert abs(abs(moved) / preset.learning_rate - 1) < 0.02
 # batch both averages know one gradient, and of the quotient only the sign is
 # left. `betas` say how much of each average survives a step. The W stands for
 # {term}`weight decay`: every matrix shrinks a little at each step, and what is
-# not renewed by the data fades. Vectors (norms and biases) are left out.
+# not renewed by the data fades. Vectors (norms and biases) are left out. The
+# function below makes this optimizer and two others, on which more in chapter 6.
 
 # %%
 from course_lib.training import make_optimizer
@@ -226,10 +227,49 @@ plt.ylabel("learning rate")
 plt.legend();
 
 # %% [markdown]
+# ## What is around the step?
+#
+# A loop, and it is short. The trainer is an object with one method for each
+# thing that has to happen, and the loop is their table of contents.
+
+# %%
+from course_lib.training import Trainer, train
+
+show_source(train)
+
+# %% [markdown]
+# A step is taken like this. It gets its batch and its rate from the step's
+# number, and its randomness too: `manual_seed` decides what {term}`dropout`
+# drops. Should the memory not suffice, the step is tried again with half as
+# many rows at a time.
+
+# %%
+show_source(Trainer.take_step)
+
+# %% [markdown]
+# After it come the books: which step this was, how fast, and what it cost. The
+# loss is still on the device, where it was computed, and to ask for it means to
+# wait. So the numbers are kept, and written ten steps at a time.
+
+# %%
+show_source(Trainer.report)
+
+# %% [markdown]
+# And now and then, twenty times in a run, the model is asked about text that it
+# is not trained on. On the way a sample of that text will do, taken evenly from
+# all of it; after the last step it is the whole.
+
+# %%
+show_source(Trainer.evaluate_if_due)
+
+# %% [markdown]
+# What is kept on the disk, and how a run goes on from there, is a story of its
+# own, further down.
+#
 # ## Does it learn?
 #
-# Now the whole run, with the model evaluated on held-out text along the way. If
-# the trained model is already on your disk, the next cell only loads it.
+# Now the whole run. If the trained model is already on your disk, the next cell
+# only loads it.
 #
 # :::{admonition} Predict
 # :class: hint
@@ -243,7 +283,7 @@ run = stages.trained(preset)
 log = run.log
 print(f"{preset.steps:,} steps of {preset.batch_tokens:,} tokens")
 
-# %% mystnb={"figure": {"caption": "Loss over tokens seen, on training batches and on held-out text. The last point is measured on all held-out text, those before it on its beginning. The dashed line is the entropy of the stories, which no model can beat.", "name": "fig-loss-curve"}, "image": {"alt": "Training and validation loss fall together, steeply and then slowly, towards the entropy of the stories."}}
+# %% mystnb={"figure": {"caption": "Loss over tokens seen, on training batches and on held-out text. The last point is measured on all held-out text, those before it on an even sample. The dashed line is the entropy of the stories, which no model can beat.", "name": "fig-loss-curve"}, "image": {"alt": "Training and validation loss fall together, steeply and then slowly, towards the entropy of the stories."}}
 from course_lib.stories import entropy_bits_per_byte
 
 # what turns bits per byte into nats per token
@@ -404,7 +444,7 @@ print(f"{books['parameters']:,} parameters, {shape['n_layer']} layers, "
 bits = books["validation"]["bits_per_byte"]
 print(f"held-out book: {bits:.3f} bits per byte")
 
-# %% mystnb={"figure": {"caption": "Held-out bits per byte on real books (recorded) and on the stories (this run). The last point of each is measured on all held-out text, those before it on its beginning. Dashed and dotted: what two programs without a network need for the books.", "name": "fig-books-curve"}, "image": {"alt": "Two falling curves of bits per byte against tokens on a logarithmic axis. The one for books falls ever more slowly and ends just under a dashed line; the one for stories falls far below it."}}
+# %% mystnb={"figure": {"caption": "Held-out bits per byte on real books (recorded) and on the stories (this run). The last point of each is measured on all held-out text, those before it on a part. Dashed and dotted: what two programs without a network need for the books.", "name": "fig-books-curve"}, "image": {"alt": "Two falling curves of bits per byte against tokens on a logarithmic axis. The one for books falls ever more slowly and ends just under a dashed line; the one for stories falls far below it."}}
 curves = {"books": (books["validation_log"], "o-"),
           "stories": (log, "s-")}
 for name, (records, style) in curves.items():
@@ -579,10 +619,10 @@ plt.legend();
 # %%
 spike = int(freed[:, 1].argmax())
 for name, two in ("with clipping", kept), ("without", freed):
-    below = int((two[:, 0] < alone - 0.2).nonzero()[0])
+    below = (two[:, 0] < alone - 0.2).nonzero().flatten().tolist()
+    left = f"off it at step {below[0]}" if below else "never off it"
     print(f"{name:14} gradient {two[spike, 1]:5.1f} at step {spike}, "
-          f"off the line at step {below}, "
-          f"last ten steps {two[-10:, 0].mean():.2f}")
+          f"{left}, last ten steps {two[-10:, 0].mean():.2f}")
     usual = [f"{two[spike + wait, 2]:.2f}" for wait in (-1, 0, 20)]
     print(f"{'':14} usual size before and after it and 20 steps on:",
           *usual)
@@ -601,7 +641,7 @@ assert freed[spike + 20, 2] > 1.5 * kept[spike + 20, 2]
 # the usual size. But unclipped, its square makes that size jump, and fades by a
 # twentieth a step ($\beta_2 = 0.95$). Until it has faded, every step is divided
 # by a number that is too large. So the run without clipping goes on in small
-# steps, and leaves the line later.
+# steps, and leaves the line later, or not within these sixty.
 #
 # ## How to read a bad loss curve
 #
@@ -632,8 +672,20 @@ assert freed[spike + 20, 2] > 1.5 * kept[spike + 20, 2]
 #
 # The trick is to have little to save. Which windows make up batch 500 is a
 # pure function of the seed and the number 500; so is the randomness of
-# {term}`dropout`, for models that use it. What remains is the weights and the
+# dropout, for models that use it. What remains is the weights and the
 # optimizer's averages.
+#
+# Saving is one method, and going on another:
+
+# %%
+show_source(Trainer.save_if_due)
+show_source(Trainer.resume)
+
+# %% [markdown]
+# Before anything is loaded, its checksum is verified. Then the fingerprint must
+# be the same: the tokenizer, the token files, and every number that decides the
+# weights. What was found out on the first machine, the number format and how
+# many rows fit at once, stands in the run's `settings.json` and is kept to.
 #
 # So let a machine die. We train a small model once without trouble. Then a
 # process of its own trains another one from the same seed, and as soon as its
@@ -726,18 +778,21 @@ assert interrupted[-1]["step"] < tiny.steps
 # of one token. The speed is a share of what the device could do at best,
 # called {term}`MFU` {cite}`chowdhery2022`. On a GPU the data sheet says what
 # is best; on a shared CPU nobody does, so here is the plain speed of this run.
-# The time is that of the training steps, without evaluating and saving.
+# The time is that of the training steps; what a rented machine would be paid for
+# is longer, by all evaluating, saving and waiting for a compiler.
 
 # %%
 from course_lib.model import flops_per_token
 
 work = flops_per_token(preset.model, T)
 seconds = run.timing[-1]["seconds"]
+paid_for = run.timing[-1]["elapsed"]
 speed = preset.steps * preset.batch_tokens / seconds
 print(f"work per token  {work / 1e6:,.1f} MFLOP")
 print(f"mean speed      {speed:,.0f} tokens/s = "
       f"{work * speed / 1e9:,.0f} GFLOP/s")
-print(f"time            {seconds / 60:.1f} minutes")
+print(f"time            {seconds / 60:.1f} minutes, "
+      f"{paid_for / 60:.1f} with all that is around it")
 
 # %% [markdown]
 # For the full model we can *project* the bill on rented GPUs, at chapter 2's

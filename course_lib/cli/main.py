@@ -167,18 +167,24 @@ def evaluate(options) -> None:
     """Loss, perplexity and bits per byte."""
     from tqdm import tqdm
 
+    from course_lib.machine.device import autocast
     from course_lib.measuring.evaluation import evaluate, evaluate_text
     if not options.text and is_hugging_face(options.folder):
         raise ValueError(f"{options.folder} has no validation text: add "
                          "--text, with files or with a run's folder")
     model, tokenizer, run = read_model(options.folder)
+    # as it was measured in training, so that the numbers are the same
+    precision = run and autocast(model.head.device.type, run.number_format)
     with tqdm(unit=" tokens", delay=2, leave=False) as bar:
         if options.text:
             texts = texts_to_evaluate(options.text)
-            result = evaluate_text(model, tokenizer, texts, bar.update)
+            result = evaluate_text(
+                model, tokenizer, texts, bar.update, precision=precision,
+                layout=run.preset.layout if run else "packed")
         else:
-            bar.total = run.val_tokens.tokens - 1
-            result = evaluate(model, run.val_tokens, progress=bar.update)
+            bar.total = run.measured_tokens.targets
+            result = evaluate(model, run.measured_tokens,
+                              precision=precision, progress=bar.update)
     if options.json:
         print(json.dumps(dict(
             loss=result.loss, perplexity=result.perplexity,

@@ -18,6 +18,7 @@ import torch
 from course_lib.machine.distributed import World
 from course_lib.model.gpt import GPT
 from course_lib.model.loss import IGNORE
+from course_lib.text.rows import sentences
 from course_lib.text.token_files import Tokens, pack
 from course_lib.text.tokenizer import Tokenizer
 
@@ -86,11 +87,15 @@ def evaluate(model: GPT, data: Tokens, *, max_tokens: int | None = None,
 
 def evaluate_text(model: GPT, tokenizer: Tokenizer, texts: Iterable[str],
                   progress: Callable[[int], None] = lambda count: None,
-                  ) -> Evaluation:
-    """The same for documents given as strings."""
+                  precision=None, layout: str = "packed") -> Evaluation:
+    """The same for documents given as strings, in the layout that the model
+    was trained on."""
+    row = model.config.context_length if layout == "sentences" else None
     with tempfile.TemporaryDirectory() as folder:
-        tokens = pack(texts, tokenizer, Path(folder, "t.bin"))
-        return evaluate(model, tokens, progress=progress)
+        tokens = pack(sentences(texts) if row else texts, tokenizer,
+                      Path(folder, "t.bin"), row=row)
+        return evaluate(model, tokens, precision=precision,
+                        progress=progress)
 
 
 def documents(data: Tokens, tokenizer: Tokenizer) -> Iterator[str]:

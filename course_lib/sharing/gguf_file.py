@@ -2,8 +2,8 @@
 
 Weights are float32; llama.cpp's own `llama-quantize` makes smaller files of
 it. A GPT-2 has no positions past its context, and llama.cpp, which rounds a
-context up to 256 tokens, breaks off there without a word to the user: ask it
-for fewer. The format:
+context up to a multiple of 256 tokens, crashes where they end: ask it for no
+more. The format:
 https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
 

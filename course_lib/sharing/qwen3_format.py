@@ -38,7 +38,7 @@ def write_config(config: GPTConfig) -> dict:
         intermediate_size=config.inner_width,
         num_attention_heads=config.n_head, num_key_value_heads=config.n_head,
         head_dim=config.head_width, attention_dropout=config.dropout,
-        tie_word_embeddings=config.tied, **FIXED,
+        tie_word_embeddings=config.tied, **FIXED, sliding_window=None,
         # version 4 of transformers reads the first, version 5 the second
         rope_theta=ROTARY["rope_theta"], rope_parameters=ROTARY)
 

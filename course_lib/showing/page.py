@@ -5,7 +5,7 @@ import inspect
 import json
 import warnings
 from pathlib import Path
-from textwrap import fill
+from textwrap import dedent, fill
 
 from IPython.display import HTML, Markdown, display
 
@@ -32,8 +32,10 @@ def styled(markup: str) -> HTML:
 
 
 def show_source(obj) -> None:
-    """Show an object's source as it stands in the package."""
-    display(Markdown(f"```python\n{inspect.getsource(obj).rstrip()}\n```"))
+    """Show an object's source as it stands in the package, a method moved
+    to the left."""
+    source = dedent(inspect.getsource(obj)).rstrip()
+    display(Markdown(f"```python\n{source}\n```"))
 
 
 def results(name: str) -> Path:

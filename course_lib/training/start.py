@@ -14,13 +14,13 @@ from course_lib.training.step import train_step
 
 
 def start(preset: Preset, device: str, model: GPT | None = None,
-          number_format: str = "float32"):
+          number_format: str = "float32", compiles: bool | None = None):
     """A fresh (model, optimizer), the same for the same seed. On a GPU the
-    model is compiled, whole and for each shape that comes, which leaves the
+    model is compiled, unless `compiles` says otherwise, which leaves the
     names of the weights alone."""
     torch.manual_seed(preset.seed)
     model = (model or GPT(preset.model)).to(device).train()
-    if device == "cuda":
+    if compiles if compiles is not None else device == "cuda":
         compile_whole(model)
     return model, make_optimizer(model, preset, number_format)
 

@@ -96,9 +96,9 @@ def train(folder, preset: Preset, data: Tokens, validation: Tokens, *,
     Under torchrun every process calls it, and the first one writes. `model`
     is what to begin with instead of a fresh GPT. `options` are the fields of
     `Options`. SIGTERM and Ctrl-C end the call after a step, with a
-    checkpoint to go on from. Raises Diverged when the loss is no longer a
-    number, and ValueError when the data or the checkpoints do not fit the
-    preset or are damaged.
+    checkpoint to go on from, or KeyboardInterrupt without a folder. Raises
+    Diverged when the loss is no longer a number, and ValueError when the
+    data or the checkpoints do not fit the preset or are damaged.
     """
     run = Trainer(folder, preset, data, validation, Options(**options), model)
     with run.bar, stop_signals() as stopping:
@@ -359,7 +359,10 @@ class Trainer:
 
     def result(self) -> Result:
         """What the call ends with. The time of the last evaluation was
-        paid for too."""
+        paid for too. Where nothing was kept, half a run is none."""
+        if self.folder is None and self.step < self.end:
+            raise KeyboardInterrupt("told to stop, with no folder to go on "
+                                    "from")
         if self.folder and self.evaluation and self.step == self.preset.steps:
             self.mark = time.monotonic()
             self.time(self.step * self.preset.batch_tokens

@@ -17,7 +17,8 @@ from course_lib.model.loss import (
     linear_cross_entropy,
 )
 from course_lib.presets import PRESETS
-from course_lib.sharing.hugging_face import TRANSPOSED, from_hf
+from course_lib.sharing.gpt2_format import TRANSPOSED
+from course_lib.sharing.hugging_face import from_hf
 
 # V, T, L, H, C: wide and narrow heads, one head, no size a power of two
 SHAPES = [(512, 64, 2, 2, 64), (97, 33, 3, 4, 36), (211, 48, 4, 12, 48),

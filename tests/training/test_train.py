@@ -255,6 +255,24 @@ def test_a_stop_during_an_evaluation_is_saved(run, monkeypatch):
     assert newest.name == f"step-{result.step:08d}"
 
 
+def test_without_a_folder_half_a_run_is_none(run, monkeypatch):
+    """Else a campaign that was told to stop would record it as a whole."""
+    real = trainer.train_step
+
+    def step(*args):
+        signal.raise_signal(signal.SIGTERM)
+        return real(*args)
+
+    monkeypatch.setattr(trainer, "train_step", step)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train(None, tiny.PRESET, run.train_tokens, run.val_tokens,
+                      progress=False)
+    monkeypatch.undo()
+    ended = trainer.train(None, tiny.PRESET, run.train_tokens,
+                          run.val_tokens, stop_at=3, progress=False)
+    assert ended.step == 3 and len([r for r in ended.log if "loss" in r]) == 3
+
+
 def test_two_processes_cannot_train_one_run(run, monkeypatch):
     def evaluate(*args, **options):
         with pytest.raises(BlockingIOError, match="another process"):
