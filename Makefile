@@ -72,7 +72,7 @@ notebooks: $(INSTALLED) ## run every chapter at the smallest scale
 	$(PYTEST) --nbmake notebooks
 
 pages: $(INSTALLED) ## build strictly, then read every page in a browser
-	$(PYTEST) tests/test_book.py tests/test_book_again.py
+	$(PYTEST) tests/book/test_book.py tests/book/test_book_again.py
 
 pairs: $(INSTALLED) ## bring each notebook up to date with its .py
 	$(BIN)/python book/_ext/colab.py

@@ -2,18 +2,19 @@
 
 In a page's source
 
-    ```{modules} model diagram
+    ```{modules} model presets
     ```
 
-becomes the documentation of these modules; `*` stands for those that no
-other page names, so that a new module is never left out. `{public-objects}`
-becomes a table of all of them.
+becomes the documentation of these rooms' modules, and of modules that stand
+alone; `*` stands for what no other page names, so that a new room is never
+left out. `{public-objects}` becomes a table of all of them.
 """
 
 import importlib
 import inspect
 import pkgutil
 import re
+from functools import cache
 from pathlib import Path
 
 import course_lib
@@ -23,10 +24,18 @@ FENCE = re.compile(r"^```\{(modules|public-objects)\} ?(.*)\n```$", re.M)
 COMMANDS = ("__main__",)
 
 
+@cache
 def modules() -> list[str]:
-    """The package's modules, in order of the alphabet."""
-    return [m.name for m in pkgutil.iter_modules(course_lib.__path__)
-            if m.name not in COMMANDS]
+    """The package's modules, such as `text.corpus`, by the alphabet."""
+    return [m.name.removeprefix("course_lib.") for m in pkgutil.walk_packages(
+        course_lib.__path__, "course_lib.")
+        if not m.ispkg and m.name.split(".")[-1] not in COMMANDS]
+
+
+def in_rooms(names: list[str]) -> list[str]:
+    """The modules of these rooms, and those that are named themselves."""
+    return [module for name in names for module in modules()
+            if module == name or module.startswith(f"{name}.")]
 
 
 def members(module: str) -> dict[str, object]:
@@ -44,9 +53,9 @@ def expand(app, docname: str, source: list[str]):
         if match[1] == "public-objects":
             return "\n".join(map(_summary, modules()))
         named = match[2].split()
-        if named == ["*"]:
-            named = _left_over(Path(app.srcdir))
-        return "\n".join(map(_module, named))
+        found = (_left_over(Path(app.srcdir)) if named == ["*"]
+                 else in_rooms(named))
+        return "\n".join(map(_module, found))
     if FENCE.search(source[0]):
         app.env.note_reread()  # what it shows changes without it
     source[0] = FENCE.sub(text, source[0])
@@ -55,7 +64,7 @@ def expand(app, docname: str, source: list[str]):
 def _left_over(root: Path) -> list[str]:
     pages = "\n".join(p.read_text() for p in root.glob("book/api/*.md"))
     named = " ".join(m[2] for m in FENCE.finditer(pages)).split()
-    return [name for name in modules() if name not in named]
+    return [name for name in modules() if name not in in_rooms(named)]
 
 
 def _rst(*lines: str) -> str:
@@ -83,7 +92,8 @@ def as_rst(app, what, name, obj, options, lines: list[str]):
     """Docstrings are plain paragraphs with names between backquotes, and
     blocks that are indented: make the former code, or links where the name
     is the package's, and show the latter as they stand."""
-    module = name.split(".")[1] if "." in name else ""
+    module = next((m for m in modules()
+                   if f"{name}.".startswith(f"course_lib.{m}.")), "")
     own = _parameters(obj)
     paragraphs = "\n".join(lines).split("\n\n")
     for place, text in enumerate(paragraphs):
@@ -106,11 +116,12 @@ def _parameters(obj) -> set[str]:
 
 
 def _code(written: str, module: str, own: set[str]) -> str:
-    parts = written.split(".")
-    for home, *rest in ([module, *parts], parts):
-        if (rest and written not in own and home in modules()
-                and rest[0] in members(home)):
-            return f":py:obj:`{written} <course_lib.{home}.{rest[0]}>`"
+    *before, name = written.split(".")
+    homes = [module] if not before else [
+        m for m in modules() if before[-1] in m.split(".")]
+    for home in homes:
+        if home and written not in own and name in members(home):
+            return f":py:obj:`{written} <course_lib.{home}.{name}>`"
     return f"``{' '.join(written.split())}``"
 
 

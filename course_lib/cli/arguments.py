@@ -53,31 +53,43 @@ def field_value(text: str):
         return name, given
 
 
-def parser(doctor, plan, prepare, train, evaluate, sample, export):
+def parser(*verbs):
     """The grammar of `course`; each verb is the function that runs it."""
     top = Parser(
         prog="course", description="Train a small GPT, from text to a "
         "speaking model. Start with `course doctor`.")
-    verbs = top.add_subparsers(dest="command", required=True,
-                               metavar="COMMAND")
-
-    def verb(run, folder=True, what="a run folder"):
-        made = verbs.add_parser(
-            run.__name__, help=run.__doc__.rstrip("."),
-            description=run.__doc__,
+    made = top.add_subparsers(dest="command", required=True,
+                              metavar="COMMAND")
+    for run in verbs:
+        name = run.__name__
+        verb = made.add_parser(
+            name, help=run.__doc__.rstrip("."), description=run.__doc__,
             formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-        made.set_defaults(run=run)
-        if folder:
-            made.add_argument("folder", metavar="RUN", help=what)
-        return made.add_argument
+        verb.set_defaults(run=run)
+        if name in FOLDERS:
+            verb.add_argument("folder", metavar="RUN", help=FOLDERS[name])
+        if name in OPTIONS:
+            OPTIONS[name](verb.add_argument)
+    return top
 
-    verb(doctor, folder=False)
-    add = verb(plan, folder=False)
+
+FOLDERS = {
+    "train": "a run folder",
+    "evaluate": "a run folder, or with --text a folder in Hugging Face's "
+                "format",
+    "sample": "a run folder, or one in Hugging Face's format",
+    "export": "a run folder",
+}
+
+
+def _plan(add):
     add("--dollars", type=float, required=True, help="budget in US$")
     add("--gpu", default="A100", help="a name from the book's table")
     add("--mfu", type=float, default=GPU_MFU, help="share of the GPU's peak "
         "that training reaches: an assumption unless you measured it")
-    add = verb(prepare, folder=False)
+
+
+def _prepare(add):
     add("--corpus", nargs="+", metavar="CORPUS", help="stories[:COUNT], "
         "bookcorpus, hub:OWNER/NAME[@REVISION][#COLUMN] of the Hugging Face "
         "Hub (stream:... keeps no copy), or files and folders of text; the "
@@ -95,7 +107,9 @@ def parser(doctor, plan, prepare, train, evaluate, sample, export):
             type=float if name == "learning_rate" else number)
     add("--schedule", choices=["cosine", "wsd", "constant"], help="of the "
         "learning rate after its warm-up; the preset's without")
-    add = verb(train)
+
+
+def _train(add):
     add("--resume", action="store_true", help="go on from the newest "
         "checkpoint, or start where there is none")
     add("--micro-rows", type=int, help="rows in one forward pass; found by "
@@ -107,12 +121,15 @@ def parser(doctor, plan, prepare, train, evaluate, sample, export):
         "without, and longer where saving would take over 1%% of the time")
     add("--tensorboard", action="store_true", help="also write the logs for "
         "TensorBoard, under RUN/tensorboard")
-    add = verb(evaluate, what="a run folder, or with --text a folder in "
-               "Hugging Face's format")
+
+
+def _evaluate(add):
     add("--text", nargs="+", help="files or folders instead of the run's "
         "validation text; a run's folder stands for its validation text")
     add("--json", action="store_true", help="print JSON")
-    add = verb(sample, what="a run folder, or one in Hugging Face's format")
+
+
+def _sample(add):
     add("--prompt", default="life is about", help="text to continue")
     add("-n", type=int, default=1, help="how many continuations")
     add("--tokens", type=number, default=100, help="new tokens at most")
@@ -129,7 +146,9 @@ def parser(doctor, plan, prepare, train, evaluate, sample, export):
         "you type instead of --prompt; implies --stream")
     add("--int8", action="store_true", help="round the weights to 8 bits and "
         "generate on the CPU, where that is faster")
-    add = verb(export)
+
+
+def _export(add):
     add("--to", required=True, metavar="DIR", help="folder to make; one that "
         "holds this model already is left as it is")
     add("--gguf", action="store_true", help="also write DIR/model.gguf, for "
@@ -141,4 +160,7 @@ def parser(doctor, plan, prepare, train, evaluate, sample, export):
         "and upload nothing")
     add("--license", help="for the model card, as the Hub writes it: mit, "
         "apache-2.0, cc0-1.0")
-    return top
+
+
+OPTIONS = {"plan": _plan, "prepare": _prepare, "train": _train,
+           "evaluate": _evaluate, "sample": _sample, "export": _export}

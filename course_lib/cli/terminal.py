@@ -9,7 +9,7 @@ from course_lib.text.tokenizer import Tokenizer
 
 
 def in_order(drawn: Iterable[tuple[int, int]], count: int) -> Iterator:
-    """The (row, token) pairs of `sample.stream` for `count` rows, row after
+    """The (row, token) pairs of `sampling.stream` for `count` rows, row after
     row, each as early as that allows."""
     held, current = [[] for _ in range(count)], 0
     for row, token in drawn:

@@ -36,6 +36,8 @@ def linear_cross_entropy(x, weight, targets, chunk=None):
 def chunked_cross_entropy(x, weight, targets, chunk=CHUNK):
     """The same, `chunk` rows at a time, with the products in autocast's
     number format and all sums in float32 (float64 for float64 inputs)."""
+    if not torch.is_grad_enabled():  # the function would not know
+        x, weight = x.detach(), weight.detach()
     return _ChunkedCrossEntropy.apply(x, weight, targets, chunk)
 
 

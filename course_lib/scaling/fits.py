@@ -2,7 +2,7 @@
 
 The objective is that of Hoffmann et al. 2022, eq. 3: over all runs, the sum
 of the Huber loss (delta 1e-3) of log predicted minus log measured loss.
-`fitting.py` finds its minimum, `laws.py` holds the laws themselves,
+`newton.py` finds its minimum, `laws.py` holds the laws themselves,
 `isoflop.py` the two ways to a best size that need no law.
 """
 

@@ -1,7 +1,7 @@
 """Where the best size lies, read off the runs themselves (chapter 2).
 
 Hoffmann et al. 2022 found the best size for a budget in three ways. The
-third, a law fitted to all runs, is in `scaling.py`. These are the first two,
+third, a law fitted to all runs, is in `fits.py`. These are the first two,
 which need no formula for the loss: the envelope of the training curves, and
 a parabola through the runs of each budget.
 """

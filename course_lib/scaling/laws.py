@@ -4,7 +4,7 @@ N is parameters, D is training tokens, C = 6 N D is training FLOP, and a loss
 is in nats per token of the tokenizer and the text that the law was fitted
 on. Everything is vectorised: numbers or arrays that broadcast.
 
-`scaling.py` fits the constants to measured runs.
+`fits.py` fits the constants to measured runs.
 """
 
 from dataclasses import dataclass

@@ -17,7 +17,7 @@ from IPython.display import display
 from course_lib.model.config import GPTConfig
 from course_lib.showing.plots import PALETTE
 
-# FLOP follow `budget.flops_by_part`: 6 a weight, 12 T C a layer for scores.
+# FLOP follow `model.flops_by_part`: 6 a weight, 12 T C a layer for scores.
 PARTS = {
     "token table, head": ("V * C", "6 * V * C"),
     "position table": ("T * C", "0"),

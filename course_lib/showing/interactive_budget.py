@@ -1,6 +1,6 @@
 """What money buys, with a slider for the dollars (chapter 2).
 
-The figure computes in the reader's browser what `budget.plan` computes here:
+The figure computes in the reader's browser what `scaling.plan` computes here:
 hours, FLOP, the best split and the predicted loss, with the intervals of all
 resamples of the published fit. `interactive.show_chart` shows it.
 """

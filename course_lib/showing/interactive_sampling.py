@@ -2,7 +2,7 @@
 
 A page cannot run the model, so everything that the sliders can ask for is
 computed before: for each setting the distribution of the next token, by
-`sample.probabilities` itself, and a few continuations. The figure looks up.
+`sampling.probabilities` itself, and a few continuations. The figure looks up.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Small English stories whose entropy is known exactly.
 
 A made-up corpus of one grammar (`grammar.py`): its plots stand in
-`stories_plots.py`, its words in `stories_words.py`. Whoever is named,
+`plots.py`, its words in `words.py`. Whoever is named,
 wanted, lost or found stays the same to the end of a story.
 
 No text has two derivations. At every choice, whatever came before, what

@@ -88,4 +88,4 @@ print(load_result("timings.json")["scale"])
         first, second = done.stdout.splitlines()[-2:]
         assert str(tmp_path / "course" / "course_lib") in first
         assert second == "laptop"
-    assert list(bare.glob("lib/*/site-packages/course_lib/model.py"))
+    assert list(bare.glob("lib/*/site-packages/course_lib/model/gpt.py"))

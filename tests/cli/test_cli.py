@@ -274,7 +274,12 @@ def test_a_corpus_that_is_none(refuses, tmp_path, corpus, what):
 
 
 @pytest.mark.parametrize("options, what", [
-    ("--preset huge", "no preset 'huge': choose one of smoke, laptop, evening, full"),
+    ("--preset huge",
+     "no preset 'huge': choose one of smoke, laptop, evening, full"),
+    ("--recipe 2024", "no recipe '2024': choose one of 2023, gpt2, modern"),
+    ("--change norm", "'norm' is not FIELD=VALUE"),
+    ("--change colour=1", "a recipe has no colour"),
+    ("--recipe modern --change mlp=relu", "mlp 'relu' is none of gelu"),
     ("--vocab 100", "vocab_size must be at least 257"),
     ("--vocab 5000", "the corpus fills only"),
     ("--context 4096 --batch 4096 --tokens 1M", "is longer than the data"),

@@ -3,6 +3,8 @@
 import gzip
 import json
 import lzma
+import subprocess
+import sys
 
 import pyarrow as pa
 import pytest
@@ -193,3 +195,24 @@ def test_names_of_corpora_do_not_mix_with_paths(tmp_path):
     path = write(tmp_path / "a.txt", "text")
     with pytest.raises(FileNotFoundError, match="stories"):
         load_corpus("stories", str(path))
+
+
+def test_a_bare_machine_trains_without_zstandard(tmp_path):
+    """Rented images lack it: only a file that is packed so asks for it."""
+    (tmp_path / "a.txt").write_text("Life is about rain.")
+    (tmp_path / "b.txt.zst").write_bytes(b"(\xb5/\xfd")
+    done = subprocess.run([sys.executable, "-c", f"""
+import sys
+sys.modules["zstandard"] = None
+from course_lib import stages
+from course_lib.text.corpus import load_corpus
+from course_lib.training.trainer import train
+print(next(load_corpus({str(tmp_path / "a.txt")!r}).texts()))
+try:
+    list(load_corpus({str(tmp_path / "b.txt.zst")!r}).texts())
+except ValueError as error:
+    print(error)
+"""], capture_output=True, text=True, check=True)
+    first, second = done.stdout.splitlines()
+    assert first == "Life is about rain."
+    assert "b.txt.zst is packed with Zstandard: `pip install" in second

@@ -1,0 +1,53 @@
+"""What is asked of the trainer, and what it answers (chapter 4)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from course_lib.measuring.evaluation import Evaluation
+from course_lib.model.gpt import GPT
+
+VALIDATION_TOKENS = 32_768  # for the curve; the last point uses them all
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a call may ask of the trainer.
+
+    `number_format` is bfloat16, float16 or float32, and `micro_rows` the
+    rows in one forward pass: without, what the run has stored, and else the
+    device's own and as many as fit. `stop_at` ends the call after that
+    step. A checkpoint is written every `save_seconds`: 120 without, and
+    longer where saving takes over a hundredth of the time. The model is
+    evaluated after the steps of `evaluate_at`, 20 evenly without, on about
+    `curve_tokens`, and after the last step on `final_tokens`, all without.
+    """
+
+    device: str | None = None
+    number_format: str | None = None
+    micro_rows: int | None = None
+    stop_at: int | None = None
+    save_seconds: float | None = None
+    evaluate_at: Iterable[int] | None = None
+    curve_tokens: int = VALIDATION_TOKENS
+    final_tokens: int | None = None
+    tensorboard: bool = False
+    progress: bool = True
+
+    def __post_init__(self):
+        if self.micro_rows is not None and self.micro_rows < 1:
+            raise ValueError("micro_rows must be 1 or more, not "
+                             f"{self.micro_rows}")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a training call ends with. `step` is short of the preset's
+    steps when the run was told to stop early. Without a folder `log` has
+    the records that would stand in its log.jsonl. `seconds` were spent in
+    training steps."""
+
+    model: GPT
+    step: int
+    evaluation: Evaluation | None
+    seconds: float
+    log: list[dict] = field(default_factory=list)
