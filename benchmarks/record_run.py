@@ -23,7 +23,7 @@ CURVE_POINTS = 200
 
 def record(run: Run) -> dict:
     """Everything about a run that the book shows, as plain values."""
-    result = evaluate(run.model(), run.val_tokens)
+    result = evaluate(run.model(), run.measured_tokens)
     training = [r for r in run.log if "loss" in r]
     config = run.preset.model
     flop = (flops_per_token(config, config.context_length)

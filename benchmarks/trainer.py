@@ -34,7 +34,7 @@ from course_lib.presets import load_preset
 from course_lib.runs import prepare
 from course_lib.showing.page import RESULTS
 from course_lib.text.corpus import load_corpus
-from course_lib.training import trainer
+from course_lib.training import micro_batch, trainer
 from course_lib.training.checkpoint import save_checkpoint, save_interval
 from course_lib.training.start import start
 from course_lib.training.step import train_step
@@ -48,7 +48,7 @@ def bare(preset, tokens) -> float:
     T = preset.model.context_length
     batches = [tokens.batch(step, preset.rows, T, preset.seed)
                for step in range(STEPS)]
-    micro_rows = trainer.micro.TOKENS["cpu"] // T
+    micro_rows = micro_batch.TOKENS["cpu"] // T
     begun = time.perf_counter()
     for batch in batches:
         train_step(model, optimizer, batch, 1e-3, preset.clip,
