@@ -82,7 +82,7 @@ IDEAS = {
     # a head of its own, paid for with channels: 171k parameters again
     "untied, fewer channels": dict(tied=False, n_embd=52),
     # and what is called `modern`, whatever the lines above said
-    "the modern recipe": dict(tied=True, n_embd=64, first_weights="gpt2",
+    "the modern recipe": dict(tied=True, n_embd=None, first_weights="gpt2",
                               **MODERN.model),
 }
 LINES = HABITS | IDEAS

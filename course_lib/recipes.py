@@ -46,12 +46,15 @@ class Recipe:
                              f"not {self.warmup}")
 
     def but(self, **changes) -> "Recipe":
-        """The recipe with these fields changed, its own or its model's.
-        Raises ValueError for a name that is neither."""
+        """The recipe with these fields changed, its own or its model's; None
+        leaves one of the model's to the scale again. Raises ValueError for a
+        name that is neither."""
         own = {name: changes.pop(name) for name in [*changes]
                if name in {f.name for f in fields(Recipe)}}
         recipe = replace(self, **own)
-        return replace(recipe, model={**recipe.model, **changes})
+        return replace(recipe, model={
+            name: value for name, value in {**recipe.model, **changes}.items()
+            if value is not None})
 
     def at(self, scale: Preset) -> Preset:
         """The scale's run by this recipe."""

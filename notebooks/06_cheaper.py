@@ -17,11 +17,11 @@
 # was counted, measured, or only projected.
 
 # %%
+from dataclasses import replace
+
 from course_lib import stages
-from course_lib.machine import ROOT
-from course_lib.showing import plots
 from course_lib.presets import load_preset
-from course_lib.showing import card, load_result, show_source
+from course_lib.showing import card, load_result, plots, show_source
 
 preset = load_preset()  # $COURSE_SCALE: smoke, laptop or full
 plots.use_style()
@@ -107,31 +107,32 @@ for way in load_result("loss_memory.json")["rows"]:
 # Now the science: changes that lower the loss for the same work. Each of them
 # was published with a figure in which it helps. To see what they do *together*,
 # in our own hands, we begin with the recipe of 2023 as its code has it and
-# change one thing at a time. A `Recipe` is all that may be changed:
+# change one thing at a time. A `Recipe` is all that may be changed, and the
+# package has three. Here are the first and the last, where they differ:
 
 # %%
-from dataclasses import asdict
-
-from course_lib.recipe import Recipe, Text, follow, small
+from course_lib.recipes import RECIPES
 
 # %%
-of_2023 = asdict(Recipe())
-variant = of_2023.pop("variant")
-for name, value in (of_2023 | variant).items():
-    print(f"{name:15} {value:g}" if name == "clip"
-          else f"{name:15} {value}")
+first_one, modern = (RECIPES[name].at(preset).to_dict()
+                     for name in ("2023", "modern"))
+for part in (first_one, modern):
+    part.update(part.pop("model"))
+for field, value in first_one.items():
+    if value != modern[field] and field != "recipe":
+        value = "never" if value == 1e9 else value
+        print(f"{field:15} {value!s:15} {modern[field]}")
 
 # %% [markdown]
-# (A `clip` so large never clips.) The first lines are habits. They lead from
-# the recipe of 2023 to that of this book, and most of them have a place in
-# [chapter 4](04_training.ipynb): first weights as GPT-2 set them, warm-up and
-# decay, clipping, AdamW's settings. Three are new. *Half the batch* takes twice
-# as many steps for the same text. *No dropout* keeps all numbers that the
-# recipe of 2023 would set to zero at random, a tenth of them in each step.
-# *Twice the context* has rows twice as long, and half as many. *A late fall* is
-# the schedule `wsd`. Habits stay in the table whatever they do; then come
-# ideas, and those have to earn their place. The one with the largest promise is
-# first:
+# The lines below lead from the one to the other. The first of them are habits.
+# They end at the recipe of this book's other chapters, `gpt2`, and most have a
+# place in [chapter 4](04_training.ipynb): first weights as GPT-2 set them,
+# warm-up and decay, clipping, AdamW's settings. Three are new. *Half the batch*
+# takes twice as many steps for the same text. *No dropout* keeps all numbers
+# that the recipe of 2023 would set to zero at random, a tenth of them in each
+# step. *Twice the context* has rows twice as long, and half as many. *A late
+# fall* is the schedule `wsd`. Habits stay in the table whatever they do; then
+# come ideas, and those have to earn their place:
 #
 # - *{term}`Muon`* {cite}`jordan2024`: another optimizer for the matrices inside
 #   the blocks. It takes AdamW's place there and makes a step of the same length
@@ -139,41 +140,53 @@ for name, value in (of_2023 | variant).items():
 # - *Rotary positions* {cite}`su2021`: instead of adding a vector for each
 #   position, turn queries and keys by an angle that grows with it. What two
 #   tokens say to each other then depends on the distance between them.
+# - *Normed queries and keys* {cite}`dehghani2023`: their length no longer
+#   counts, so that attention cannot become too sure too early.
+# - *RMSNorm* {cite}`zhang2019rms` divides a vector by its length and leaves its
+#   mean alone: one operation less than LayerNorm.
+# - *SwiGLU* {cite}`shazeer2020`: an MLP with a third matrix, a gate that says
+#   how much of each inner channel passes. Its inner width is two thirds of the
+#   usual, so that the parameters stay as many.
+# - *No biases*, in any linear map.
 # - *The squared ReLU* {cite}`so2021` for the GELU.
 # - *Projections from zero* {cite}`zhang2019`: each block begins as the
 #   identity, and adds something only when it has learned something.
-# - *Normed queries and keys* {cite}`dehghani2023`: their length no longer
-#   counts, so that attention cannot become too sure too early.
-# - *An untied head*: the output layer gets a matrix of its own.
-# - *Soft-capped logits* {cite}`gemma2024`: no logit above 15.
+# - *An untied head*: the output layer gets a matrix of its own, and pays for it
+#   with channels, so that the whole is no larger.
 #
-# `model.py` stays GPT-2. The variants live beside it:
+# The last line is the recipe `modern`: Muon, rotary positions, normed queries
+# and keys, RMSNorm, SwiGLU, no biases. It is not simply what was kept. Its parts
+# together are an architecture that other tools know, that of the model family
+# Qwen3, so that a model trained here can be read by `transformers` and by
+# llama.cpp ([chapter 5](05_sampling.ipynb) exports one). Here is the part that
+# looks least like GPT-2:
 
 # %%
-from course_lib.variants import rotate
+from course_lib.model import rotary_angles, rotate
 
+show_source(rotary_angles)
 show_source(rotate)
 
 # %% [markdown]
 # The comparison has to be fair, and that is more work than the changes are.
 #
 # *The same work.* Every run works on the same number of positions, and padding
-# is work. *The same text.* Every run is measured on the same held-out stories,
-# in nats over all tokens of that text. A recipe that knows only sentences is
-# asked for each of them and for where it ends; padding counts nothing. *The
-# same care.* Each line gets its own learning rate, the best of three or more,
-# looked for until the best lies between two that are worse. So does the recipe
-# of 2023, whose code has 0.0001 in it. *Two seeds*, because one is an
-# anecdote.
+# is work. *The same size*, as far as a change allows: where the parameters are
+# fewer or more, the table says so. *The same text.* Every run is measured on
+# the same held-out stories, in {term}`bits per byte`. A recipe that knows only
+# sentences is asked for each of them and for where it ends; padding counts
+# nothing. *The same care.* Each line gets its own learning rate, the best of
+# three or more, looked for until the best lies between two that are worse. So
+# does the recipe of 2023, whose code has 0.0001 in it. *Two seeds*, because one
+# is an anecdote. And *the same trainer*: each run is one of chapter 4's, with
+# another configuration.
 
 # %%
 recorded = load_result("savings.json")
 lines, base = recorded["lines"], recorded["preset"]
 where = recorded["provenance"]
-spent = sum(run["cpu_seconds"] for run in recorded["runs"])
 print(f"{len(recorded['runs'])} runs of {recorded['positions']:,} "
-      f"positions, {spent / 60:.0f} minutes of one core of an "
-      f"{where['device']}, {where['date']}")
+      f"positions, on a core of an {where['device']}, {where['date']}")
 print(f"model: {base['model']['n_layer']} layers of "
       f"{base['model']['n_embd']} channels; padded rows are "
       f"{recorded['real_share']:.0%} real")
@@ -187,7 +200,7 @@ print(f"model: {base['model']['n_layer']} layers of "
 # Which of the lines below helps most? And does any do harm?
 # :::
 
-# %% mystnb={"figure": {"caption": "Each line's two seeds at its best learning rate. Filled: the change was kept for the lines below it. Recorded.", "name": "fig-savings"}, "image": {"alt": "Bits per byte of each line, from the recipe of 2023 at the top to the last idea at the bottom: most of the fall comes in the first lines."}}
+# %% mystnb={"figure": {"caption": "Each line's two seeds at its best learning rate. Filled: the change was kept for the lines below it. Recorded.", "name": "fig-savings"}, "image": {"alt": "Bits per byte of each line, from the recipe of 2023 at the top to the modern recipe at the bottom: most of the way down is made by a few lines."}}
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -211,19 +224,20 @@ def draw(ax, record, text):
     ax.set_xlabel(f"bits per byte of held-out {text}")
 
 
-draw(plt.subplots(figsize=(7, 4.6))[1], recorded, "stories")
+draw(plt.subplots(figsize=(7, 5.2))[1], recorded, "stories")
 
 # %% [markdown]
 # Now the question that money asks: how much work does each line need to become
-# as good as the recipe of 2023 was at its end? The loss was looked at along
-# each run; we read off where it passed that of 2023. (A run that is planned to
+# as good as the recipe of 2023 was at its end, with the worse of its two seeds?
+# The model was measured along each run; we read off where it passed that. (A run that is planned to
 # be longer is higher on its way than one that ends there, since its learning
 # rate has not yet come down. So these shares are rather too large.)
 
 # %%
 def share_to(run, target):
-    """The share of a run's work after which its loss was `target`."""
-    lowest = np.minimum.accumulate([p["loss"] for p in run["curve"]])
+    """The share of a run's work after which it was at `target`."""
+    lowest = np.minimum.accumulate(
+        [p["bits_per_byte"] for p in run["curve"]])
     tokens = np.log([p["tokens"] for p in run["curve"]])
     if lowest[-1] > target:
         return np.nan
@@ -231,9 +245,8 @@ def share_to(run, target):
     return needed / run["positions"]
 
 
-def ended(line, record=recorded):
-    return np.mean([run["curve"][-1]["loss"]
-                    for run in runs_of(line, record)])
+def ends(line, record=recorded):
+    return [run["bits_per_byte"] for run in runs_of(line, record)]
 
 
 def named(name, record=recorded):
@@ -242,7 +255,7 @@ def named(name, record=recorded):
 
 
 def work_for(line, record, goal, unit):
-    """The work in which each seed of the line gets to a loss, in units
+    """The work in which each seed of the line gets to `goal`, in units
     of so many FLOP."""
     return [share_to(run, goal) * run["flop"] / unit
             for run in runs_of(line, record)]
@@ -251,63 +264,50 @@ def work_for(line, record, goal, unit):
 def work_to(line, record=recorded):
     """The share of the work of 2023 that each seed of the line needs to
     get where the recipe of 2023 ended, on the same text."""
-    first = record["lines"][0]
+    first = named("the recipe of 2023", record)
     whole = runs_of(first, record)[0]["flop"]
-    return work_for(line, record, ended(first, record), whole)
+    return work_for(line, record, max(ends(first, record)), whole)
 
 
-goal = ended(lines[0])
-print(f"{'line, + if it helps':24}"
-      "loss of two     rate   work needed  tokens/s")
-for line in lines:
-    two, needed = runs_of(line), work_to(line)
-    speed = np.median([r["positions"] / r["cpu_seconds"] for r in two])
-    mark = "+" if line["helps"] else "-"
-    print(f"{line['name']:22} {' ' if line is lines[0] else mark}"
-          + "".join(f"{run['loss']:7.3f}" for run in two)
-          + f"  {line['rate']:.4f}"
-          + "".join("      -" if np.isnan(share) else f"{share:7.1%}"
-                    for share in needed) + f"{speed:10,.0f}")
-
-# %% tags=["remove-cell"]
-def losses(name):
-    return [run["loss"] for run in runs_of(named(name))]
+def table(record):
+    print(f"{'line, + if it helps':24}parameters  bits per byte"
+          "     rate   work needed")
+    for line in record["lines"]:
+        two, needed = runs_of(line, record), work_to(line, record)
+        mark = "+" if line["helps"] else "-"
+        print(f"{line['name']:22} "
+              f"{' ' if line is record['lines'][0] else mark}"
+              f"{two[0]['parameters']:11,} "
+              + "".join(f"{run['bits_per_byte']:7.3f}" for run in two)
+              + f"  {line['rate']:.4f}"
+              + "".join("      -" if np.isnan(share)
+                        else f"{share:7.1%}" for share in needed))
 
 
-first, packed = losses(lines[0]["name"]), losses("packed rows")
-begun, cosine = losses("GPT-2's first weights"), losses(
-    "warm-up and decay")
-assert min(packed) > max(first) + 0.5
-assert max(begun) < 0.5 * min(packed) and max(begun) < min(first) - 1
-assert min(cosine) > max(begun)
-assert max(work_to(lines[2])) < 0.4
-assert max(losses("no dropout")) < 0.8 * min(losses("half the batch"))
-assert min(losses("twice the context")) > max(
-    losses("no dropout")) + 0.2
-for better, than in (("Muon", "a late fall"),
-                     ("rotary positions", "Muon")):
-    assert np.mean(losses(better)) < 0.75 * np.mean(losses(than))
+table(recorded)
 
 # %% [markdown]
 # A plus stands where a line is better than what was kept before it with both
 # seeds. "Work needed" is a share of the work of 2023, for each seed; a stroke
 # means that the run never got there.
 #
-# The fall of {numref}`fig-savings` has one large step, and it is not packing. Packing *alone* does harm:
-# three times as much text, and a far higher loss. Then the first weights are
-# set as GPT-2 set them, and the loss halves. And the cosine on the line after
-# that does harm again, as it did in the short runs of
-# [chapter 4](04_training.ipynb): it begins to fall long before so short a run
-# has learned what it can.
-#
-# Other lines stand out. *No dropout*: it guards against learning a text by
+# The way down in {numref}`fig-savings` has a few large steps, and packing is
+# none of them. Packing *alone* does harm: the same work goes over three times
+# as much text, and the end is higher. Then the first weights are set as GPT-2
+# set them, and that is the first large step. About the lines after it the table
+# says little: the two seeds of one line end further apart than the lines do. In
+# runs as short as these it is luck when a model gets off its first plateau. *No
+# dropout* brings both seeds down. Dropout guards against learning a text by
 # heart, and in one pass over fresh text there is nothing to guard against.
-# *Twice the context* does harm here, since a run of the same length takes its
-# steps on half as many rows; the full model's context is longer still, so the
-# line stays. *Muon* takes a quarter or more off the loss. It does some work of
-# its own in each step, outside the model, which the column of tokens a second
-# shows and the column of work leaves out; with the far larger batch of the full
-# preset it is a small share. And *rotary positions* take off as much again.
+#
+# Then *Muon* takes off two fifths, and *rotary positions* almost a third of
+# what is left. (Muon does some work of its own in each step, outside the model,
+# which the column of work leaves out; with the far larger batch of the full
+# preset it is a small share.) After these two nothing large is left. Normed
+# queries, RMSNorm, SwiGLU and the projections from zero change about as much as
+# a seed does. Without biases this small model is worse, and with the squared
+# ReLU or an untied head a little. The recipe `modern` has no biases either and
+# pays for that; what it gets is a shape that everyone's tools know.
 #
 # ## Why would packing do harm?
 #
@@ -324,10 +324,11 @@ for better, than in (("Muon", "a late fall"),
 
 # %%
 import torch
-from course_lib.variants import Variant, VariantGPT
+
+from course_lib.model import GPT
 
 torch.manual_seed(0)
-old = VariantGPT(preset.model, Variant(torch_init=True)).transformer
+old = GPT(RECIPES["2023"].at(preset).model).transformer
 print(f"a token's numbers are of size    {old.wte.weight.std():.3f}")
 print(f"a position's numbers are of size {old.wpe.weight.std():.3f}")
 
@@ -340,82 +341,104 @@ print(f"a position's numbers are of size {old.wpe.weight.std():.3f}")
 # packed rows, each with its positions loud and quiet.
 
 # %%
+from course_lib.training import train
+
 smoke = load_preset("smoke")
-text = Text(stages.prepared(smoke), rows=1600)
-
-
-def quiet(model):
-    model.transformer.wpe.weight.data *= 0.02
-
-
 here = {}
-for name, recipe, begin in (
-        ("padded, as in 2023", Recipe(), None),
-        ("padded, quiet", Recipe(), quiet),
-        ("packed", Recipe(packed=True), None),
-        ("packed, quiet", Recipe(packed=True), quiet)):
-    made = follow(recipe, text, small(smoke), 98_304, 4e-3,
-                  begin=begin)
-    here[name] = made["loss"]
-    print(f"{name:18} {made['loss']:.3f} nats per token")
+for layout in ("sentences", "packed"):
+    recipe = RECIPES["2023"].but(layout=layout, batch_tokens=1024)
+    run = stages.prepared(recipe.at(smoke))
+    for size in (1.0, 0.02):
+        short = recipe.at(replace(smoke, tokens=98_304))
+        torch.manual_seed(short.seed)
+        model = GPT(short.model)
+        model.transformer.wpe.weight.data *= size
+        made = train(None, short, run.train_tokens, run.measured_tokens,
+                     model=model, evaluate_at=(), progress=False)
+        here[layout, size] = made.evaluation.bits_per_byte
+        print(f"{layout:10} positions x {size:4}: "
+              f"{here[layout, size]:.3f} bits per byte")
 
 # %% tags=["remove-cell"]
-assert here["packed, quiet"] < here["packed"] - 0.5
-assert here["packed, quiet"] < here["padded, quiet"] - 0.5
-assert here["padded, quiet"] > here["padded, as in 2023"] - 0.5
+loud, quiet = ({layout: here[layout, size] for layout in
+                ("sentences", "packed")} for size in (1.0, 0.02))
+assert quiet["packed"] < loud["packed"] - 0.3
+assert quiet["sentences"] > loud["sentences"] - 0.2
 
 # %% [markdown]
 # It was the positions, as far as one seed can tell: quieter ones do little for
 # padded rows and much for packed ones. What a change is worth depends on what
 # stands beside it. Had we tried packing first and kept only what helps, we
-# would have thrown away the largest saving on the bill. That is why habits are
-# kept whatever they do, and only ideas must earn their place.
+# would have thrown it away. That is why habits are kept whatever they do, and
+# only ideas must earn their place.
 #
 # ## How short can the run be?
 #
 # Shares read off a curve can be checked by running to the end. The last recipe
-# is also trained on a half, a quarter and so on of the work, each time with its
-# own schedule, warm-up and fall included.
+# that was kept is also trained on a half, a quarter and so on of the work, each
+# time with its own schedule, warm-up and fall included.
 
 # %%
 last = [line for line in lines if line["kept"]][-1]
+goal = max(ends(lines[0]))
 print(f"the recipe of 2023, at its end: {goal:.3f}")
-for part in (1, 2, 4, 8, 16):
-    ends = [run["curve"][-1]["loss"] for run in recorded["runs"]
-            if run["asked"] == recorded["positions"] // part
-            and run["rate"] == last["rate"]
-            and run["recipe"] == last["recipe"]]
-    on_the_way = [next(p["loss"] for p in run["curve"] if p["tokens"]
-                       >= run["positions"] / part)
+for part in (2, 4, 8, 16):
+    short = [run["bits_per_byte"] for run in recorded["runs"]
+             if run["asked"] == recorded["positions"] // part
+             and run["rate"] == last["rate"]
+             and run["recipe"] == last["recipe"]]
+    on_the_way = [next(p["bits_per_byte"] for p in run["curve"]
+                       if p["tokens"] >= run["positions"] / part)
                   for run in runs_of(last)]
     print(f"the last one, 1/{part:<2} of the work:"
-          + "".join(f"{end:7.3f}" for end in ends)
+          + "".join(f"{end:7.3f}" for end in short)
           + "   the long run there:"
           + "".join(f"{loss:7.3f}" for loss in on_the_way))
 
 # %% tags=["remove-cell"]
-assert part == 16 and len(ends) == 2 and max(ends) < goal - 0.3
-assert max(ends) < min(on_the_way)
+def of(name, record=recorded):
+    return np.array(ends(named(name, record)))
+
+
+assert min(of("packed rows")) > max(of(lines[0]["name"])) + 0.04
+assert max(of("GPT-2's first weights")) < min(
+    of(lines[0]["name"])) - 0.5
+for name in ("warm-up and decay", "clipping", "half the batch",
+             "AdamW as in chapter 4"):
+    assert np.ptp(of(name)) > 0.25
+    assert min(of(name)) < max(of("GPT-2's first weights"))
+assert max(of("no dropout")) < min(of("half the batch")) - 0.05
+assert 0.56 < of("Muon").mean() / of("a late fall").mean() < 0.64
+assert 0.66 < of("rotary positions").mean() / of("Muon").mean() < 0.72
+for name in ("RMSNorm", "SwiGLU", "projections from zero"):
+    assert abs(of(name) - of("normed queries, keys")).max() < 0.007
+for name in ("squared ReLU", "untied, fewer channels"):
+    assert 0.005 < (of(name) - of("normed queries, keys")).min() < 0.02
+for name in ("no biases", "the modern recipe"):
+    assert (of(name) - of("normed queries, keys")).min() > 0.03
+assert part == 16 and len(short) == 2 and max(short) < goal - 0.4
+assert max(short) < min(on_the_way)
+assert max(work_to(last)) < 1 / 20
 
 # %% [markdown]
-# A sixteenth of the work is enough, and to spare ({numref}`fig-work`). A short run ends below the
-# place where a long one is after the same work, so the shares in the table are
-# on the cautious side, and with them the last bar of the bill below.
+# A sixteenth of the work is enough, and to spare ({numref}`fig-work`). A short
+# run ends below the place where a long one is after the same work, so the
+# shares in the table are on the cautious side.
 
-# %% mystnb={"figure": {"caption": "Loss on held-out stories over the work of training, for some of the lines, one seed each. Dashed: where the recipe of 2023 ends. Recorded.", "name": "fig-work"}, "image": {"alt": "Falling curves of loss over work. Packed rows alone stay highest; the last recipe crosses the final loss of the 2023 recipe early and ends far below it."}}
-names = [lines[0]["name"], "packed rows", "twice the context"]
+# %% mystnb={"figure": {"caption": "Bits per byte of held-out stories over the work of training, for some of the lines, one seed each. Dashed: where the recipe of 2023 ends. Recorded.", "name": "fig-work"}, "image": {"alt": "Falling curves over work. Packed rows alone stay highest; the last recipe crosses the final value of the 2023 recipe early and ends far below it."}}
+names = [lines[0]["name"], "packed rows", "a late fall"]
 shown = [line for line in lines
          if line["name"] in names or line is last]
 for line, color, style in zip(shown, plots.PALETTE, plots.STYLES):
     run = runs_of(line)[0]
     flop = [p["tokens"] / run["positions"] * run["flop"]
             for p in run["curve"]]
-    plt.plot(flop, [p["loss"] for p in run["curve"]], style,
+    plt.plot(flop, [p["bits_per_byte"] for p in run["curve"]], style,
              color=color, label=line["name"])
 plt.axhline(goal, color="black", linestyle="--", linewidth=0.8)
 plt.xscale("log")
 plt.xlabel("FLOP")
-plt.ylabel("loss (nats per token)")
+plt.ylabel("bits per byte")
 plt.legend();
 
 # %% [markdown]
@@ -425,166 +448,114 @@ plt.legend();
 # books may: a name in the first sentence returns in the last. So the whole
 # campaign was run again on public-domain books, with the same model, positions
 # and care, and a tokenizer of the same size made for them. It is measured on
-# pieces from all over the books that were held out.
+# windows from all over the books that were held out.
 #
 # :::{admonition} Predict
 # :class: hint
 # Which lines will be worth less on books, and which more?
 # :::
 
-# %%
+# %% mystnb={"figure": {"caption": "The same lines on real books. Recorded.", "name": "fig-savings-books"}, "image": {"alt": "Bits per byte of each line on books, from the recipe of 2023 at the top to the modern recipe at the bottom."}}
 on_books = load_result("savings_books.json")
-spent = sum(run["cpu_seconds"] for run in on_books["runs"])
-print(f"{len(on_books['runs'])} runs, {spent / 60:.0f} minutes of one "
-      f"core; padded rows are {on_books['real_share']:.0%} real")
-
-# %% mystnb={"figure": {"caption": "The same lines on real books. Recorded.", "name": "fig-savings-books"}, "image": {"alt": "Bits per byte of each line on books, from the recipe of 2023 at the top to the last idea at the bottom. Packed rows lie to the right of the first line; GPT-2's first weights make the largest step to the left, then the lines stay close together, Muon and rotary positions step left again, and the last ideas hardly move."}}
-draw(plt.subplots(figsize=(7, 4.6))[1], on_books, "books")
+draw(plt.subplots(figsize=(7, 5.2))[1], on_books, "books")
 
 # %%
-print(f"{'line, + if it helps':24}bits per byte    rate   work needed:"
-      "  books        stories")
-for line, before in zip(on_books["lines"], lines):
-    two = [run["bits_per_byte"] for run in runs_of(line, on_books)]
-    mark = "+" if line["helps"] else "-"
-    shares = work_to(line, on_books) + work_to(before)
-    print(f"{line['name']:22} {' ' if before is lines[0] else mark}"
-          + "".join(f"{end:7.3f}" for end in two)
-          + f"  {line['rate']:.4f}      "
-          + "".join("      -" if np.isnan(share) else f"{share:7.1%}"
-                    for share in shares))
+print(f"{len(on_books['runs'])} runs; padded rows are "
+      f"{on_books['real_share']:.0%} real")
+table(on_books)
 
 # %% tags=["remove-cell"]
-from course_lib.presets import Preset
-
-
-def in_books(name):
-    return np.array([run["bits_per_byte"] for run in
-                     runs_of(named(name, on_books), on_books)])
-
-
 names = [line["name"] for line in on_books["lines"]]
 assert names == [line["name"] for line in lines]
-steps = {name: in_books(one).mean() - in_books(name).mean()
+steps = {name: of(one, on_books).mean() - of(name, on_books).mean()
          for one, name in zip(names, names[1:])}
 assert max(steps, key=steps.get) == "GPT-2's first weights"
-assert min(in_books("packed rows")) > max(in_books(names[0])) + 0.05
-assert 0.05 < steps["Muon"] and 0.1 < steps["rotary positions"]
-helps = [{line["name"] for line in one if line["helps"]}
+assert steps["packed rows"] < -0.02 and steps["Muon"] > 0.1
+assert steps["rotary positions"] > 0.1
+ideas = names[names.index("Muon"):]
+helps = [{line["name"] for line in one if line["helps"]} & {*ideas}
          for one in (lines, on_books["lines"])]
-assert helps[0] & helps[1] >= {"Muon", "rotary positions",
-                               "untied head"}
-assert "squared ReLU" not in helps[0] | helps[1]
-assert {"projections from zero", "normed queries, keys",
-        "soft-capped logits"} <= helps[0] ^ helps[1]
-for one, record in ((lines, recorded), (on_books["lines"], on_books)):
-    kept = None
-    for line in one:
-        two = np.array([run["bits_per_byte"]
-                        for run in runs_of(line, record)])
-        if line["name"] in names[-4:] and line["helps"] and (
-                line["name"] != "untied head"):
-            assert (kept - two).max() < 0.011
-        kept = two if line["kept"] else kept
-for name in ("warm-up and decay", "clipping", "AdamW as in chapter 4"):
-    assert abs(steps[name]) < 0.06
-low, high = sorted(in_books("no dropout"))
-assert low < min(in_books("half the batch")) - 0.03 < high - 0.1
+both = {"Muon", "rotary positions"}
+assert helps == [both | {"normed queries, keys"}, both | {"RMSNorm"}]
+assert 0 < of("rotary positions").mean() - of(
+    "normed queries, keys").mean() < 0.008
+assert 0 < of("rotary positions", on_books).mean() - of(
+    "RMSNorm", on_books).mean() < 0.008
+kept = of("RMSNorm", on_books)
+assert 0.02 < (of("no biases", on_books) - kept).mean() < 0.04
+assert 0.01 < (of("the modern recipe", on_books) - kept).mean() < 0.03
+begun = of("GPT-2's first weights", on_books)
+assert min(of("warm-up and decay", on_books)) > max(begun) + 0.05
+assert max(of("a late fall", on_books)) < min(begun)
 
 # %% [markdown]
-# In {numref}`fig-savings-books` the order is the same where it matters. Packing
-# alone does harm, if less of it; the first weights are the largest step; Muon and
-# rotary positions take theirs, and an untied head a smaller one. The other ideas
-# are too small to see here: the squared ReLU helps with neither text, and three
-# more help with one of the two and not with the other, by a hundredth of a bit.
-# What differs is the middle. The cosine and AdamW's settings neither help nor
-# hurt by more than luck; without dropout one seed ends lower than before and the
-# other stumbles at the high rate that was best for the first; and twice the context does no harm. So it was not the stories.
+# In {numref}`fig-savings-books` the order is the same where it matters. The first
+# weights are the largest step; Muon and rotary positions take theirs; and after
+# them nothing does. Normed queries help with the stories and RMSNorm with the
+# books, by less than a hundredth of a bit. Without biases the model is worse
+# here too, though by less, and so `modern` ends somewhat above the best line.
+# What differs is the middle. The cosine gives back part of what the first weights
+# had gained, and only the late fall is clearly below them again. So it was not
+# the stories.
 #
 # ## Do longer runs and larger models save as much?
 #
-# What the first weights, the clipping and the rate do is in part to get a run
-# off its first shelf sooner, and a run of 20 hours gets off it anyway. So the
-# savings should shrink as runs grow longer, and perhaps as models grow larger.
-# The full model has 51 million parameters, which is beyond us here. But the
-# direction can be tried on books: the recipe of 2023 once more with sixteen
-# times the work, and both it and the habits of this book (all lines down to *a
-# late fall*) with a larger model. Each has its learning rate tuned again.
+# Part of what the habits do is to get a run off its first plateau sooner, and a
+# run of 20 hours gets off it anyway. So the savings should shrink as runs grow
+# longer, and perhaps as models grow larger. The full model has 51 million
+# parameters, which is beyond us here. But the direction can be tried on books:
+# the recipe of 2023 against the habits of this book (all lines down to *a late
+# fall*) and against the recipe `modern`, with four times the work; and against
+# the habits with a model of five times the parameters. Each has its learning
+# rate tuned again.
 #
 # :::{admonition} Predict
 # :class: hint
-# With sixteen times the work, does the recipe of 2023 get below the last
-# recipe's end? And do the habits save a larger or a smaller share of the work
-# when the model is larger?
+# With four times the work, do the habits save a larger or a smaller share of
+# it? And `modern`? And what does the larger model change?
 # :::
 
 # %%
-sixteen = load_result("savings_books_longer.json")
-best = [line for line in on_books["lines"] if line["kept"]][-1]
-habits = named("a late fall", on_books)
-first, longest = on_books["lines"][0], sixteen["lines"][0]
-one = runs_of(first, on_books)[0]["flop"]
-
-# %%
+longer, wider = (load_result(f"savings_books_{name}.json")
+                 for name in ("longer", "wider"))
 needed = []
-print("work to get where       at nats     2023   habits      all")
-for what, line, record in (
-        ("2023 was after its run", first, on_books),
-        ("the habits after theirs", habits, on_books),
-        ("2023 after sixteen runs", longest, sixteen),
-        ("all lines after theirs", best, on_books)):
-    # the higher of the two ends, so that both runs have been there
-    goal = max(r["curve"][-1]["loss"] for r in runs_of(line, record))
-    of_2023 = (first, on_books) if line is first else (longest, sixteen)
-    needed.append([
-        np.mean(work_for(*each, goal, one)) for each in
-        (of_2023, (habits, on_books), (best, on_books))])
-    print(f"{what:23} {goal:7.3f}", "".join(
-        "        -" if np.isnan(runs) else f"{runs:9.2f}"
-        for runs in needed[-1]))
-
-# %%
-wider = load_result("savings_books_wider.json")
-for record in on_books, wider:
-    size = count_parameters(Preset.from_dict(record["preset"]).model)
-    both = work_to(named("a late fall", record), record)
-    print(f"{size.total:,} parameters: the habits need",
-          " and ".join(f"{share:.1%}" for share in both))
+for what, record, line in (
+        ("habits, as above", on_books, "a late fall"),
+        ("habits, four times the work", longer, "a late fall"),
+        ("habits, a larger model", wider, "a late fall"),
+        ("modern, as above", on_books, "the modern recipe"),
+        ("modern, four times the work", longer, "the modern recipe")):
+    line = named(line, record)
+    needed.append(work_to(line, record))
+    print(f"{what:28}{runs_of(line, record)[0]['parameters']:8,} "
+          "parameters, work needed:"
+          + "".join(f"{share:7.1%}" for share in needed[-1]))
+longest = runs_of(named("a late fall", longer), longer)[0]["flop"]
+whole = flops_per_token(full.model) * REAL
+print(f"the full run is {whole / longest:,.0f} times the longest of these")
 
 # %% tags=["remove-cell"]
-(_, few, _), (many, whole, _), (_, never, _), (endless, *_) = needed
-early, _, late, _ = [row[2] / row[0] for row in needed]
-assert 7 < 1 / few < 9 and 4.5 < many / whole < 5.5
-assert np.isnan([never, endless]).all() and 0.8 < needed[2][2] < 0.95
-assert 0.05 < early < 0.07 and 0.05 < late < 0.07
-narrow, broad = (work_to(named("a late fall", record), record)
-                 for record in (on_books, wider))
-assert max(broad) < 0.7 * min(narrow)
-longest_run = runs_of(longest, sixteen)[0]["flop"]
-assert 2e4 < flops_per_token(full.model) * REAL / longest_run < 3e4
+means = [np.mean(shares) for shares in needed]
+assert 0.11 < means[1] < 0.14 and abs(means[1] - means[0]) < 0.02
+assert max(needed[2]) < 0.7 * min(needed[0])
+assert 0.9 < means[4] / means[3] < 1 and 0.06 < means[4] < 0.075
 
 # %% [markdown]
-# (The unit of work is one run of the recipe of 2023; a stroke means that the runs
-# never got there.) The prediction was half right. The habits alone do save less
-# the further a run goes. They get in an eighth of a run to where the recipe of
-# 2023 ends, but to where they end themselves it takes that recipe only five times
-# as long: part of what they save is the time on the shelf. All lines together lose nothing. Against one run of the recipe of
-# 2023 or sixteen, they need about a twentieth of its work to draw level, and
-# sixteen runs do not bring it to where they end. A larger model does not shrink
-# the saving either: with five times the parameters the habits need less of the
-# work of 2023, not more.
+# Nothing shrank. With four times the work the habits need an eighth of it, about
+# as before, and `modern` a fifteenth, a little less than before. With the larger
+# model the habits need a smaller share, not a larger one.
 #
-# That is a direction and no proof. From the longest of these runs to the full
-# one there is still a factor of more than twenty thousand in FLOPs.
-#
+# That is a direction and no proof, as the last line says.
+
+# %% [markdown]
 # ## The bill
 #
 # Now the whole of it, for the full model. Padding is arithmetic. Longer rows
 # *cost* a little: attention looks further back. A better share of the V100's
 # peak and a newer card are engineering; both stand at the assumed MFU, so their
 # dollars are *projected*. What the science saves at full size nobody has
-# measured here: the last bar shows what it would be if the factor from the
-# small model on books held.
+# measured here: the last bar shows what it would be if the factor of the recipe
+# `modern`, from the small model on books, held.
 
 # %%
 MFU, CARD = GPU_MFU, "A100"
@@ -595,8 +566,9 @@ def price(gpu):
     return gpu.dollars_per_hour / gpu.peak_at()
 
 
+by_modern = named("the modern recipe", on_books)
 beyond = [share / on_books["real_share"] for share
-          in work_to(best, on_books)]  # the padding is counted already
+          in work_to(by_modern, on_books)]  # padding is counted already
 science = float(np.mean(beyond))
 bars = [("padding left out", real, "arithmetic"),
         ("rows of 512", longer, "arithmetic"),
@@ -604,7 +576,7 @@ bars = [("padding left out", real, "arithmetic"),
          "engineering"),
         (f"V100 to {CARD}", price(GPUS[CARD]) / price(v100),
          "engineering"),
-        ("the lines above", science, "science")]
+        ("the modern recipe", science, "science")]
 factors = [factor for _, factor, _ in bars]
 dollars_left = paid * np.cumprod([1] + factors)
 for (name, factor, kind), left in zip(bars, dollars_left[1:]):
@@ -645,8 +617,8 @@ ax.legend(loc="lower right");
 # Where each bar of {numref}`fig-bill` comes from: the first two from the cells of
 # this page. The share of the peak reached in 2023 from the first cell too, and the MFU from
 # nowhere: it is the assumption. The price of a FLOP from the table in
-# `course_lib/budget.py`, which names its sources. The last from the runs of the
-# table, which {doc}`../book/recorded` has with their command and their curves.
+# `course_lib/machine/gpus.py`, which names its sources. The last from the runs of
+# the table, which {doc}`../book/recorded` has with their command and their curves.
 #
 # ## Which of these savings last?
 #
@@ -657,9 +629,9 @@ ax.legend(loc="lower right");
 # the assumed MFU, every dollar figure from that bar on doubles; exercise 1
 # tries other shares.
 #
-# *Science* is the bar to doubt. Part of it is a run that leaves its first shelf
-# sooner, and we have seen that part shrink. The whole did not shrink over the
-# stretch that could be tried here, which ends far below the full run. And the
+# *Science* is the bar to doubt. Part of it is a run that leaves its first plateau
+# sooner, which a long run does anyway. Yet nothing shrank over the stretch that
+# could be tried here, which ends far below the full run. And the
 # learning rate was tuned here for the recipe of 2023 as
 # well: if 0.0001 was not its best, the real gap was larger than ours. Of the
 # ideas, Muon is the one that others have measured on models thousands of times
@@ -677,8 +649,7 @@ ax.legend(loc="lower right");
 # :::
 
 # %%
-from course_lib.scaling import plan
-from course_lib.scaling import published_fit
+from course_lib.scaling import plan, published_fit
 
 # %%
 now = plan(50, CARD, MFU)
@@ -724,9 +695,12 @@ print(books["samples"][-1]["text"])
 # machine with a GPU, and `cloud/train.sky.yaml` gives both to a rented one:
 #
 # ```
-# course prepare --corpus bookcorpus --preset full --out runs/full
+# course prepare --corpus bookcorpus --preset full --recipe modern --out runs/full
 # course train runs/full --resume
 # ```
+#
+# With `--recipe 2023` or `gpt2` the same two commands train by the recipes that
+# this chapter came from; any scale takes any of them.
 #
 # So that an hour is not paid for a typing error, `cloud/dry_run.sh` goes the
 # same way with the model at its full width, but for four steps: it prepares,
@@ -772,8 +746,7 @@ assert abs(dollars(flop, CARD, enough) - 1) < 1e-9
 # Solution (click to open):
 
 # %% tags=["hide-cell"]
-pairs = np.array([[run["loss"] for run in runs_of(line)]
-                  for line in lines])
+pairs = np.array([ends(line) for line in lines])
 apart = (pairs[:, 0] - pairs[:, 1]) ** 2 / 2
 kept, uncertain = 0, []  # the place of the last line that was kept
 for place in range(1, len(lines)):
@@ -795,7 +768,7 @@ assert "squared ReLU" in uncertain and "Muon" not in uncertain
 #
 # *Medium, 10 minutes.* `python benchmarks/savings.py` trains all lines of the
 # table, and goes on where it was stopped. Any field of a `Recipe` or of a
-# `Variant` can be changed in a line of your own. One command tunes the learning
+# `GPTConfig` can be changed in a line of your own. One command tunes the learning
 # rate of your line and of the last recipe, trains each with two seeds, and says
 # whether it helps:
 #
@@ -815,6 +788,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from course_lib.machine import ROOT
 
 own = Path(tempfile.mkdtemp(), "own.json")
 subprocess.run(

@@ -11,6 +11,7 @@ import tiny
 import torch
 from safetensors.torch import load_file
 
+from course_lib.recipes import find_recipe
 from course_lib.runs import open_run
 from course_lib.training.log import read_log
 
@@ -22,7 +23,7 @@ from course_lib.training import trainer as train
 from course_lib.runs import open_run
 
 torch.set_default_dtype(torch.float64)
-train.matmul_peak = lambda device: 1e12
+train.matmul_peak = lambda *of: 1e12
 stop_at = int(sys.argv[2]) or None
 open_run(sys.argv[1]).train(progress=False, stop_at=stop_at)
 """
@@ -30,9 +31,11 @@ PRESET = replace(tiny.PRESET, tokens=24 * 64,
                  model=replace(tiny.PRESET.model, dropout=0.0))
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
-    return tiny.make_run(tmp_path_factory.mktemp("tiny"), PRESET).folder
+@pytest.fixture(scope="module", params=["gpt2", "modern"])
+def prepared(request, tmp_path_factory):
+    """By AdamW, and by Muon beside it."""
+    return tiny.make_run(tmp_path_factory.mktemp("tiny"),
+                         find_recipe(request.param).at(PRESET)).folder
 
 
 def train(folder, processes: int, stop_at: int = 0):

@@ -96,3 +96,22 @@ def test_divergence_names_the_last_good_checkpoint(run, monkeypatch):
     with pytest.raises(Diverged, match="step-00000020 is the last good"):
         run.train(progress=False)
     assert max(r["step"] for r in read_log(run.folder / "log.jsonl")) >= 20
+
+
+def test_the_number_format_of_a_run_is_kept_to(run, prepared, tmp_path):
+    """A resume that asks for nothing goes on as the run began, and ends in
+    the same bits; one that asks for another format gets it, and says so."""
+    whole = open_run(shutil.copytree(prepared, tmp_path / "whole"))
+    whole.train(number_format="bfloat16", progress=False)
+    run.train(number_format="bfloat16", stop_at=10, progress=False)
+    assert run.number_format == "bfloat16"
+    shutil.copytree(run.folder, tmp_path / "changed")
+    run.train(progress=False)
+    assert tiny.bits(run.folder) == tiny.bits(whole.folder)
+    assert not [r for r in run.log if "note" in r]
+    changed = open_run(tmp_path / "changed")
+    changed.train(number_format="float32", progress=False)
+    [note] = [r["note"] for r in changed.log if "note" in r]
+    assert note.startswith("float32 from here on: not bit-identical")
+    assert changed.number_format == "float32"
+    assert tiny.bits(changed.folder) != tiny.bits(whole.folder)
