@@ -397,7 +397,7 @@ for part in (2, 4, 8, 16):
 
 # %% tags=["remove-cell"]
 def of(name, record=recorded):
-    return np.array(ends(named(name, record)))
+    return np.array(ends(named(name, record), record))
 
 
 assert min(of("packed rows")) > max(of(lines[0]["name"])) + 0.04
@@ -532,7 +532,8 @@ for what, record, line in (
           + "".join(f"{share:7.1%}" for share in needed[-1]))
 longest = runs_of(named("a late fall", longer), longer)[0]["flop"]
 whole = flops_per_token(full.model) * REAL
-print(f"the full run is {whole / longest:,.0f} times the longest of these")
+print(f"the full run is {whole / longest:,.0f} times the longest "
+      "of these")
 
 # %% tags=["remove-cell"]
 means = [np.mean(shares) for shares in needed]
@@ -761,7 +762,7 @@ for place in range(1, len(lines)):
     kept = place if lines[place]["kept"] else kept
 
 # %% tags=["remove-cell"]
-assert "squared ReLU" in uncertain and "Muon" not in uncertain
+assert "RMSNorm" in uncertain and "Muon" not in uncertain
 
 # %% [markdown]
 # ### 3. A line of your own

@@ -74,7 +74,7 @@ GIVEN = {
         "temperature 0.2"),
     "06_cheaper": (
         "about 20 hours", "74,004,228 sentences", "row of 64", "were 1.1",
-        "Over 50,304", "above 15", "has 0.0001", "of size 1",
+        "Over 50,304", "has 0.0001", "of size 1",
         "run of 20 hours", "if 0.0001",
         "51 million parameters", "cost at 20%, and at 55%"),
 }
