@@ -127,7 +127,7 @@ for field, value in first_one.items():
 # The lines below lead from the one to the other. The first of them are habits.
 # They end at the recipe of this book's other chapters, `gpt2`, and most have a
 # place in [chapter 4](04_training.ipynb): first weights as GPT-2 set them,
-# warm-up and decay, clipping, AdamW's settings. Three are new. *Half the batch*
+# warm-up and decay, clipping, AdamW's settings. Four need a word. *Half the batch*
 # takes twice as many steps for the same text. *No dropout* keeps all numbers
 # that the recipe of 2023 would set to zero at random, a tenth of them in each
 # step. *Twice the context* has rows twice as long, and half as many. *A late
@@ -158,8 +158,8 @@ for field, value in first_one.items():
 # and keys, RMSNorm, SwiGLU, no biases. It is not simply what was kept. Its parts
 # together are an architecture that other tools know, that of the model family
 # Qwen3, so that a model trained here can be read by `transformers` and by
-# llama.cpp ([chapter 5](05_sampling.ipynb) exports one). Here is the part that
-# looks least like GPT-2:
+# llama.cpp: `course export RUN --to DIR --gguf` writes it for both. Here is the
+# part that looks least like GPT-2:
 
 # %%
 from course_lib.model import rotary_angles, rotate
