@@ -507,7 +507,7 @@ assert max(of("a late fall", on_books)) < min(begun)
 # the recipe of 2023 against the habits of this book (all lines down to *a late
 # fall*) and against the recipe `modern`, with four times the work; and against
 # the habits with a model of five times the parameters. Each has its learning
-# rate tuned again.
+# rate tuned again. At the end of each line stands the work needed, as above.
 #
 # :::{admonition} Predict
 # :class: hint
@@ -528,8 +528,8 @@ for what, record, line in (
     line = named(line, record)
     needed.append(work_to(line, record))
     print(f"{what:28}{runs_of(line, record)[0]['parameters']:8,} "
-          "parameters, work needed:"
-          + "".join(f"{share:7.1%}" for share in needed[-1]))
+          "parameters" + "".join(f"{share:7.1%}"
+                                 for share in needed[-1]))
 longest = runs_of(named("a late fall", longer), longer)[0]["flop"]
 whole = flops_per_token(full.model) * REAL
 print(f"the full run is {whole / longest:,.0f} times the longest "
