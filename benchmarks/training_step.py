@@ -1,64 +1,79 @@
-"""A training step and its forward half beside other GPT-2s, on this machine.
+"""A training step beside other GPT-2s, on this machine's processor.
 
-    python benchmarks/training_step.py [--nanogpt CHECKOUT] [--presets ...]
+    python benchmarks/training_step.py --nanogpt CHECKOUT [--scales ...]
+        [--llmc CHECKOUT] [--masked]
 
-The same weights and the same batch go through `course_lib`, Hugging Face's
+The same weights and the same batch of 4,096 tokens go through `course_lib`
+as `course train` runs it, through the path of this book's first edition
+(float32, not compiled, memory given back), through Hugging Face's
 `transformers` and, from a checkout, nanoGPT's `model.py`. Each takes the step
-that its own trainer takes: loss, backward, clipping at norm 1, AdamW (nanoGPT
-with its own `configure_optimizers`; `transformers` with the fused AdamW that
-its Trainer defaults to). The sides alternate within one process, and a ratio
-is taken within a round, where the machine was about equally busy. Writes
-book/results/training_step.json.
+that its own trainer takes on a CPU: loss, backward, clipping at norm 1, AdamW
+(nanoGPT with its own `configure_optimizers`; `transformers` with the fused
+AdamW that its Trainer defaults to).
 
-What a profile says of the differences. At full size ours gains where memory
-is touched for the first time: the fused loss never makes 4,096 x 50,304
-logits, and how much that is worth depends on what a page fault costs on the
-machine. Four fifths of our step are then matrix products at their peak,
-which leaves little to win. At laptop size there is nothing to win: 70% of
-either step is the same products and 16% the same attention kernel. The fused
-loss and optimizer save 4%, and GPT-2's tanh GELU, whose kernel takes 1.6
-times as long as the exact one that nanoGPT uses instead, costs 4%. Compiling
-the blocks, huge pages and smaller micro-batches changed nothing beyond noise.
+Every side has a process of its own, in which nothing that another sets can
+help or hurt it. They take turns, one step at a time, and a ratio is taken
+within a round, where the machine was about equally busy. With --masked the
+libraries are told that the processor has AVX2 and no more. llm.c's
+`train_gpt2.c` is fixed to its own shapes, so its side is one more process
+with the same checkpoint. Writes book/results/training_step.json, or
+training_step_avx2.json.
 """
 
 import argparse
 import importlib.util
+import multiprocessing
+import os
+import resource
 import statistics
 import time
 
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel
 
-from course_lib.machine.device import matmul_peak
+from course_lib.machine.device import autocast, matmul_peak
 from course_lib.machine.files import write_json
+from course_lib.machine.memory import keep_memory
 from course_lib.machine.origin import provenance
 from course_lib.model.cost import flops_per_token
 from course_lib.model.gpt import GPT
 from course_lib.presets import load_preset
-from course_lib.sharing.hugging_face import hf_config, hf_weights
 from course_lib.showing.page import RESULTS
 from course_lib.training.optimizers import make_optimizer
+from course_lib.training.start import compiled_loss
 from course_lib.training.step import train_step
 
-TOKENS = {"laptop": 4_096, "full": 4_096}  # in one step
+TOKENS = 4_096  # in one step
+MASK = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
 
 
-def ours(preset, state):
-    """(loss, step): functions of a batch."""
-    model = GPT(preset.model)
-    model.load_state_dict(state)
-    optimizer = make_optimizer(model, preset)
+def ours(preset, number_format, compiles=False, keeps=True):
+    """A step of `course_lib`, in one of its ways."""
+    if keeps:
+        keep_memory()
+    model, precision = first_model(preset), autocast("cpu", number_format)
+    optimizer = make_optimizer(model, preset, number_format)
+    loss = None
+    if compiles:
+        rows = TOKENS // preset.model.context_length
+        loss = compiled_loss(model, rows, precision)
+    return lambda ids, targets: train_step(
+        model, optimizer, (ids, targets), 1e-4, 1.0, precision=precision,
+        loss_of=loss)[0]
 
-    def step(ids, targets):
-        train_step(model, optimizer, (ids, targets), 1e-4, 1.0)
 
-    return model.loss, step
+def first_model(preset) -> GPT:
+    """The weights that every side begins with."""
+    torch.manual_seed(0)
+    return GPT(preset.model)
 
 
-def transformers_gpt2(preset, state):
+def transformers_gpt2(preset):
     """Hugging Face's GPT-2; it shifts the labels itself."""
-    original = GPT(preset.model)
-    original.load_state_dict(state)
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    from course_lib.sharing.hugging_face import hf_config, hf_weights
+    original = first_model(preset)
     model = GPT2LMHeadModel(GPT2Config(**hf_config(original, 0)))
     model.load_state_dict(hf_weights(original), strict=False)
     optimizer = torch.optim.AdamW(
@@ -69,10 +84,10 @@ def transformers_gpt2(preset, state):
         labels = torch.cat([ids[:, :1], targets[:, :-1]], 1)
         return model(input_ids=ids, labels=labels, use_cache=False).loss
 
-    return loss, plain_step(model, optimizer, loss)
+    return plain_step(model, optimizer, loss)
 
 
-def nano_gpt(checkout, preset, state):
+def nano_gpt(preset, checkout):
     """Karpathy's nanoGPT, its model.py loaded from a checkout."""
     spec = importlib.util.spec_from_file_location(
         "nanogpt_model", f"{checkout}/model.py")
@@ -83,6 +98,7 @@ def nano_gpt(checkout, preset, state):
         block_size=shape.context_length, vocab_size=shape.vocab_size,
         n_layer=shape.n_layer, n_head=shape.n_head, n_embd=shape.n_embd,
         dropout=0.0, bias=True))
+    state = first_model(preset).state_dict()
     model.load_state_dict(
         {**state, "lm_head.weight": state["transformer.wte.weight"]})
     optimizer = model.configure_optimizers(0.1, 1e-4, (0.9, 0.95), "cpu")
@@ -90,101 +106,131 @@ def nano_gpt(checkout, preset, state):
     def loss(ids, targets):
         return model(ids, targets.masked_fill(targets == -100, -1))[1]
 
-    return loss, plain_step(model, optimizer, loss)
+    return plain_step(model, optimizer, loss)
 
 
 def plain_step(model, optimizer, loss):
     """The step that both others' trainers take."""
     def step(ids, targets):
         optimizer.zero_grad(set_to_none=True)
-        loss(ids, targets).backward()
+        value = loss(ids, targets)
+        value.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
+        return value.detach()
 
     return step
 
 
-def seconds(call, *arguments) -> float:
-    """Wall time of one call."""
-    begun = time.perf_counter()
-    call(*arguments)
-    return time.perf_counter() - begun
+MAKERS = {"nanoGPT": nano_gpt, "transformers": transformers_gpt2,
+          "course_lib": ours}
 
 
-def compare(name: str, rounds: int, checkout: str | None) -> dict:
-    """Tokens per second of every side and ratios to ours, for a preset."""
-    preset = load_preset(name)
-    torch.manual_seed(0)
+def work(pipe, maker: str, scale: str, arguments: dict) -> None:
+    """A side's process: a step for each word that comes."""
+    preset = load_preset(scale)
+    step = MAKERS[maker](preset, **arguments)
     T = preset.model.context_length
+    draw = torch.Generator().manual_seed(1)
     ids, targets = torch.randint(preset.model.vocab_size,
-                                 (2, TOKENS[name] // T, T))
+                                 (2, TOKENS // T, T), generator=draw)
     targets[:, -1] = -100  # transformers has no target there
-    state = GPT(preset.model).state_dict()
-    sides = {"course_lib": ours(preset, state),
-             "transformers": transformers_gpt2(preset, state)}
-    if checkout:
-        sides["nanoGPT"] = nano_gpt(checkout, preset, state)
-    with torch.no_grad():
-        losses = [loss(ids, targets).item() for loss, _ in sides.values()]
-    assert max(losses) - min(losses) < 1e-4, losses
+    while pipe.recv():
+        begun = time.perf_counter()
+        loss = step(ids, targets).item()
+        taken = time.perf_counter() - begun
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        pipe.send((taken, loss, peak))
 
-    def forward(loss):
-        with torch.no_grad():
-            loss(ids, targets)
 
-    times = {side: dict(forward=[], step=[]) for side in sides}
+def compare(scale: str, sides: dict, rounds: int) -> dict:
+    """Tokens per second of every side and ratios to the first, at a scale.
+    `sides` maps a name to a maker and its arguments."""
+    spawn, pipes = multiprocessing.get_context("spawn"), {}
+    for name, (maker, arguments) in sides.items():
+        pipes[name], far = spawn.Pipe()
+        spawn.Process(target=work, args=(far, maker, scale, arguments),
+                      daemon=True).start()
+    times = {name: [] for name in sides}
+    losses, peaks = {}, {}
     for turn in range(rounds + 1):  # the first only warms up
-        order = list(sides) if turn % 2 else list(sides)[::-1]
-        for side in order:
-            loss, step = sides[side]
-            both = dict(forward=seconds(forward, loss),
-                        step=seconds(step, ids, targets))
+        for name in list(sides)[::1 if turn % 2 else -1]:
+            pipes[name].send(True)
+            taken, loss, peaks[name] = pipes[name].recv()
+            losses.setdefault(name, loss)
             if turn:
-                for what, took in both.items():
-                    times[side][what].append(took)
-    peak = matmul_peak("cpu", 2)
-    flop = flops_per_token(preset.model) * ids.numel()
-    return dict(
-        preset=name, tokens=ids.numel(), rounds=rounds,
-        matmul_peak_flop_per_second=peak,
-        sides={side: {
-            what: summary(taken, times["course_lib"][what], ids.numel(),
-                          flop / (1 if what == "step" else 3) / peak)
-            for what, taken in both.items()}
-            for side, both in times.items()})
+                times[name].append(taken)
+    for pipe in pipes.values():
+        pipe.send(False)
+    spread = max(losses.values()) - min(losses.values())
+    assert spread < 2e-2, losses  # as far as bfloat16 may be off
+    preset = load_preset(scale)
+    first = times[next(iter(sides))]
+    work_done = flops_per_token(preset.model) * TOKENS
+    return dict(scale=scale, tokens=TOKENS, rounds=rounds, sides={
+        name: dict(summary(taken, first), flop_per_second=work_done
+                   / statistics.median(taken), peak_bytes=peaks[name],
+                   **sides[name][1]) for name, taken in times.items()})
 
 
-def summary(taken, our_time, tokens, ideal) -> dict:
-    """Median tokens/s, share of the peak, and how many times faster ours
-    is: the median of the rounds' ratios and their quartiles."""
-    ratios = [other / mine for other, mine in zip(taken, our_time)]
+def summary(taken, first) -> dict:
+    """Median tokens/s, and how many times faster the first side is: the
+    median of the rounds' ratios and their quartiles."""
+    ratios = [other / mine for other, mine in zip(taken, first, strict=True)]
     quarter, _, three_quarters = statistics.quantiles(ratios, n=4)
-    median = statistics.median(taken)
-    return dict(tokens_per_second=tokens / median,
-                share_of_peak=ideal / median,
-                ours_is_faster=statistics.median(ratios),
+    return dict(tokens_per_second=TOKENS / statistics.median(taken),
+                first_is_faster=statistics.median(ratios),
                 quartiles=[quarter, three_quarters])
+
+
+def sides_of(options, scale: str) -> dict:
+    """Who takes part: the one that all are compared with first."""
+    best = "float32" if options.masked else "bfloat16"
+    compiled = scale != "laptop"
+    sides = {"course_lib": ("course_lib", dict(
+        number_format=best, compiles=compiled))}
+    if best == "bfloat16":
+        sides["in float32"] = ("course_lib", dict(
+            number_format="float32", compiles=compiled))
+    if compiled:
+        sides["not compiled"] = ("course_lib", dict(number_format=best))
+    sides["memory given back"] = ("course_lib", dict(
+        number_format=best, compiles=compiled, keeps=False))
+    sides["first edition"] = ("course_lib", dict(
+        number_format="float32", keeps=False))
+    sides["transformers"] = ("transformers", {})
+    if options.nanogpt:
+        sides["nanoGPT"] = ("nanoGPT", dict(checkout=options.nanogpt))
+    return sides
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--nanogpt", help="a checkout of nanoGPT")
-    parser.add_argument("--presets", nargs="+", default=["laptop", "full"])
+    parser.add_argument("--scales", nargs="+",
+                        default=["laptop", "evening", "full"])
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--masked", action="store_true",
+                        help="as on a processor with AVX2 and no more")
     options = parser.parse_args()
+    if options.masked and not MASK.items() <= os.environ.items():
+        parser.error("--masked needs an environment that says so: " + " "
+                     .join(f"{name}={value}" for name, value in MASK.items()))
+    peaks = {name: matmul_peak("cpu", name, 2)
+             for name in ("float32", "bfloat16")}
     rows = []
-    for name in options.presets:
-        rows.append(compare(name, options.rounds, options.nanogpt))
-        for side, both in rows[-1]["sides"].items():
-            for what, row in both.items():
-                print(f"{name:7} {side:13} {what:8}"
-                      f"{row['tokens_per_second']:9,.0f} tokens/s "
-                      f"{row['share_of_peak']:5.0%} of peak, ours is "
-                      f"{row['ours_is_faster']:.2f}x (" + " to ".join(
-                          f"{q:.2f}" for q in row["quartiles"]) + ")",
-                      flush=True)
-    write_json(RESULTS / "training_step.json",
-               dict(provenance=provenance("cpu"), rows=rows))
+    for scale in options.scales:
+        rows.append(compare(scale, sides_of(options, scale), options.rounds))
+        for name, row in rows[-1]["sides"].items():
+            row.pop("checkout", None)
+            print(f"{scale:8} {name:18}{row['tokens_per_second']:9,.0f} "
+                  f"tokens/s, the first is {row['first_is_faster']:.2f}x ("
+                  + " to ".join(f"{q:.2f}" for q in row["quartiles"])
+                  + f"), {row['peak_bytes'] / 1e9:.2f} GB", flush=True)
+    name = "training_step_avx2" if options.masked else "training_step"
+    write_json(RESULTS / f"{name}.json", dict(
+        provenance=provenance("cpu"), masked=options.masked,
+        matmul_flop_per_second=peaks, rows=rows))
 
 
 if __name__ == "__main__":

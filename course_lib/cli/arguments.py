@@ -117,6 +117,9 @@ def _train(add):
     add("--precision", choices=["bfloat16", "float16", "float32"],
         help="the number format of matrix products; what the device does "
         "best without")
+    add("--compile", action=argparse.BooleanOptionalAction, default=None,
+        help="let torch.compile make code for this model; where it pays "
+        "without")
     add("--save-seconds", type=float, help="between checkpoints; 120 "
         "without, and longer where saving would take over 1%% of the time")
     add("--tensorboard", action="store_true", help="also write the logs for "

@@ -55,34 +55,77 @@ def doctor(options) -> None:
     import torch
 
     from course_lib.machine import device as machine
+    from course_lib.presets import PRESETS
+    from course_lib.recipes import RECIPES
+    device = machine.choose_device()
+    print(f"device     {machine.device_name(device)} ({device})")
+    print(f"memory     {machine.memory(device) / 2**30:.1f} GiB")
+    print(f"torch      {torch.__version__}, {torch.get_num_threads()} threads")
+    for name in ("float32", *{"cuda": ["bfloat16", "float16"]}.get(
+            device, [])):
+        print(f"matmul     {machine.matmul_peak(device, name) / 1e12:.3g} "
+              f"TFLOP/s in {name}, measured")
+    if device == "cpu":
+        for line in processor_lines(RECIPES["modern"].at(PRESETS["evening"])):
+            print(line, flush=True)
+    else:
+        print(f"precision  {machine.precision(device)}")
+    for preset in PRESETS.values():
+        print(scale_line(preset, device), flush=True)
+
+
+def processor_lines(preset):
+    """What the processor does best and why, tried anew."""
+    from course_lib.machine.device import instructions, matmul_peak
+    from course_lib.training import processor
+    yield "processor  " + ", ".join(instructions())
+    found = processor.speeds(refresh=True)
+    if "died" in found:
+        yield ("precision  float32: a process that tried bfloat16 ended with "
+               f"{found['died']}")
+    else:
+        yield (f"matmul     {matmul_peak('cpu', 'bfloat16') / 1e12:.3g} "
+               "TFLOP/s in bfloat16, measured")
+        for scale, speed in found.items():
+            yield (f"precision  {scale}: in bfloat16 a training step is "
+                   f"{speed['bfloat16'] / speed['float32']:.2f} times as fast "
+                   "as in float32")
+    number_format = processor.number_format("cpu", preset.model)
+    found = processor.compiling(preset, number_format, refresh=True)
+    if "compiled" not in found:
+        yield f"compile    no: {found.get('died', 'it failed')}"
+        return
+    gain = found["compiled"] / found["eager"]
+    line = (f"compile    {preset.name}, {preset.recipe}: {gain:.2f} times as "
+            f"fast, after {found['seconds']:.0f} seconds")
+    if gain > 1:
+        repaid = found["seconds"] / (1 - 1 / gain) / 3600
+        line += f"; pays in runs of more than {duration(repaid)}"
+    yield line
+
+
+def scale_line(preset, device: str) -> str:
+    """What a scale takes on this machine, and what it would cost."""
+    from course_lib.machine.device import matmul_peak
     from course_lib.machine.gpus import hourly_price
     from course_lib.model.cost import flops_per_token
-    from course_lib.presets import PRESETS
     from course_lib.scaling.budget import dollars, hours
+    from course_lib.training.processor import number_format
     from course_lib.training.start import measure_speed
-    device = machine.choose_device()
-    peak = machine.matmul_peak(device)
-    print(f"device     {machine.device_name(device)} ({device})")
-    print(f"precision  {machine.precision(device)}")
-    print(f"memory     {machine.memory(device) / 2**30:.1f} GiB")
-    print(f"matmul     {peak / 1e12:.3g} TFLOP/s measured")
-    print(f"torch      {torch.__version__}, {torch.get_num_threads()} threads")
+    kind = number_format(device, preset.model)
+    speed = measure_speed(preset, device, number_format=kind)
+    work = flops_per_token(preset.model, preset.model.context_length)
+    mine = preset.tokens / speed / 3600
+    line = (f"{preset.name:<10} {speed:,.0f} tokens/s in {kind} "
+            f"({work * speed / matmul_peak(device, kind):.0%} of the matmul "
+            f"peak): {duration(mine)}")
     price = hourly_price(device)
-    for preset in PRESETS.values():
-        speed = measure_speed(preset, device)
-        work = flops_per_token(preset.model, preset.model.context_length)
-        mine = preset.tokens / speed / 3600
-        line = (f"{preset.name:<10} {speed:,.0f} tokens/s "
-                f"({work * speed / peak:.0%} of the matmul peak): "
-                f"{duration(mine)}")
-        if price:
-            line += f", ${mine * price:.2f} at ${price}/h"
-        else:
-            flop = work * preset.tokens
-            line += (f"; projected on an A100 at {GPU_MFU:.0%} MFU: "
-                     f"{duration(hours(flop, 'A100', GPU_MFU))}, "
-                     f"${dollars(flop, 'A100', GPU_MFU):.2f}")
-        print(line)
+    if price:
+        return line + f", ${mine * price:.2f} at ${price}/h"
+    flop = work * preset.tokens
+    return line + (f"; projected on an A100 at {GPU_MFU:.0%} MFU: "
+                   f"{duration(hours(flop, 'A100', GPU_MFU))}, "
+                   f"${dollars(flop, 'A100', GPU_MFU):.2f}")
 
 
 def duration(hours: float) -> str:
@@ -145,6 +188,7 @@ def train(options) -> None:
         return None
     result = run.train(
         micro_rows=options.micro_rows, number_format=options.precision,
+        compiles=options.compile,
         save_seconds=options.save_seconds, tensorboard=options.tensorboard)
     if not first_process():
         return None
@@ -169,12 +213,14 @@ def evaluate(options) -> None:
 
     from course_lib.machine.device import autocast
     from course_lib.measuring.evaluation import evaluate, evaluate_text
+    from course_lib.training.processor import usable
     if not options.text and is_hugging_face(options.folder):
         raise ValueError(f"{options.folder} has no validation text: add "
                          "--text, with files or with a run's folder")
     model, tokenizer, run = read_model(options.folder)
     # as it was measured in training, so that the numbers are the same
-    precision = run and autocast(model.head.device.type, run.number_format)
+    device = model.head.device.type
+    precision = run and autocast(device, usable(run.number_format, device))
     with tqdm(unit=" tokens", delay=2, leave=False) as bar:
         if options.text:
             texts = texts_to_evaluate(options.text)

@@ -3,10 +3,11 @@
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
-    "device": ["autocast", "choose_device", "device_name", "matmul_peak",
-               "memory", "precision", "synchronize"],
+    "device": ["autocast", "choose_device", "device_name", "instructions",
+               "matmul_peak", "precision", "synchronize"],
     "distributed": ["World", "first_process", "join"],
     "files": ["read_json", "write_json"],
     "gpus": ["GPU", "GPUS", "find_gpu"],
+    "memory": ["keep_memory"],
     "origin": ["ROOT", "provenance"],
 })

@@ -40,8 +40,9 @@ def has_kernels(capability: tuple[int, int], built_for: list[str]) -> bool:
 
 
 def precision(device: str) -> str:
-    """The number format of training: bfloat16 on NVIDIA GPUs from compute
-    capability 8.0, float16 on older ones, else float32.
+    """The number format of training on a GPU: bfloat16 on NVIDIA's from
+    compute capability 8.0, float16 on older ones, else float32. On a CPU
+    `training.processor` knows better.
 
     torch also says that it has bfloat16 where it is only emulated, so the
     capability decides.
@@ -74,6 +75,18 @@ def device_name(device: str) -> str:
                     if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
+
+
+def instructions() -> list[str]:
+    """The processor's instructions that decide how fast it trains, as Linux
+    names them: avx2, avx512f, avx512_bf16, amx_bf16; else PyTorch's word."""
+    decisive = ["avx2", "avx512f", "avx512_bf16", "amx_bf16", "bf16"]
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+        flags = re.search(r"^(?:flags|Features)\s*:(.*)$", text, re.M)
+        return [each for each in decisive if each in flags[1].split()]
+    except (OSError, TypeError):
+        return [torch.backends.cpu.get_cpu_capability().lower()]
 
 
 def memory(device: str) -> int:

@@ -10,13 +10,18 @@ from pathlib import Path
 
 import torch
 
-from course_lib.machine.device import device_name, precision
+from course_lib.machine.device import (
+    device_name,
+    instructions,
+    precision,
+)
 
 ROOT = Path(__file__).resolve().parents[2]  # of the project
 
 
-def provenance(device: str) -> dict:
-    """Where a result comes from: device, versions, commit, command, date.
+def provenance(device: str, number_format: str | None = None) -> dict:
+    """Where a result comes from: device, number format (the device's own
+    without), versions, commit, command, date.
 
     The commit is marked -dirty if other files than recorded results differ
     from it: a campaign changes those as it goes.
@@ -28,9 +33,10 @@ def provenance(device: str) -> dict:
             commit += "-dirty"
     except (OSError, subprocess.CalledProcessError):
         commit = "unknown"  # no git, or no repository
+    cpu = dict(instructions=instructions()) if device == "cpu" else {}
     return dict(
-        device=device_name(device), threads=torch.get_num_threads(),
-        precision=precision(device), torch=torch.__version__,
+        device=device_name(device), **cpu, threads=torch.get_num_threads(),
+        precision=number_format or precision(device), torch=torch.__version__,
         python=platform.python_version(), commit=commit,
         command=_command(),
         date=datetime.date.today().isoformat())

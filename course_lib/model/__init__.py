@@ -3,6 +3,7 @@
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
+    "attention": ["attend", "attend_in_blocks"],
     "cache": ["KVCache", "window_start"],
     "config": ["GPTConfig"],
     "cost": ["Parameters", "count_parameters", "flops_by_part",

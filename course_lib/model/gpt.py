@@ -17,6 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from course_lib.model.attention import attend
 from course_lib.model.cache import KVCache
 from course_lib.model.config import GPTConfig
 from course_lib.model.loss import linear_cross_entropy
@@ -90,11 +91,11 @@ class Attention(nn.Module):
             q, k = rotate(q, angles), rotate(k, angles)
         if cache is not None:
             k, v = cache.store(layer, k, v, positions)  # (B, H, S, D)
-        y = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=mask,
+        y = attend(
+            q, k, v, mask,
             # one new token may see every slot in use: no mask needed at all
-            is_causal=mask is None and T > 1,
-            dropout_p=self.dropout if self.training else 0.0)
+            causal=mask is None and T > 1,
+            dropout=self.dropout if self.training else 0.0)
         y = y.transpose(1, 2).reshape(B, T, C)  # heads side by side again
         return F.dropout(self.c_proj(y), self.dropout, self.training)
 

@@ -24,7 +24,8 @@ def linear_cross_entropy(x, weight, targets, chunk=None):
     """
     kind = x.device.type
     chunk = chunk or (CHUNK if kind == "cpu" else GPU_CHUNK)
-    if x.size(0) <= min(chunk, CHUNK):
+    if x.size(0) <= min(chunk, CHUNK) or (
+            kind == "cpu" and torch.compiler.is_compiling()):
         return F.cross_entropy(F.linear(x, weight), targets)
     if (hasattr(F, "linear_cross_entropy") and kind == "cpu"
             and not torch.is_autocast_enabled(kind)):

@@ -61,6 +61,16 @@ def save_checkpoint(folder, step: int, model, optimizer, state: dict) -> Path:
     return final
 
 
+def save_snapshot(folder, step: int, model) -> None:
+    """Write folder/step-NNNNNNNN/model.safetensors: weights alone, for
+    looking back."""
+    path = Path(folder) / f"step-{step:08d}" / FILES[0]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    save_file(model.state_dict(), partial)
+    os.replace(partial, path)
+
+
 def save_interval(seconds: float, wanted: float | None = None) -> float:
     """Seconds until the next checkpoint, when one takes `seconds`: those
     `wanted`, or else what keeps saving a small share of the time."""

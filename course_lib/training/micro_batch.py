@@ -8,7 +8,7 @@ in the run's settings, because a different one rounds differently.
 import torch
 
 # On a CPU more rows only fall out of its caches; a GPU starts from here.
-TOKENS = {"cpu": 8_192, "mps": 8_192, "cuda": 131_072}
+TOKENS = {"cpu": 4_096, "mps": 8_192, "cuda": 131_072}
 
 
 def find_micro_rows(model, preset, device: str, precision, rows: int) -> int:

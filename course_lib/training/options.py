@@ -5,30 +5,35 @@ from dataclasses import dataclass, field
 
 from course_lib.measuring.evaluation import Evaluation
 from course_lib.model.gpt import GPT
+from course_lib.presets import Preset
 
-VALIDATION_TOKENS = 32_768  # for the curve; the last point uses them all
+EVALUATIONS = 20  # points on the validation curve, besides the first
+VALIDATION_TOKENS = 32_768  # at most, for a point of the curve
 
 
 @dataclass(frozen=True)
 class Options:
     """What a call may ask of the trainer.
 
-    `number_format` is bfloat16, float16 or float32, and `micro_rows` the
-    rows in one forward pass: without, what the run has stored, and else the
-    device's own and as many as fit. `stop_at` ends the call after that
-    step. A checkpoint is written every `save_seconds`: 120 without, and
-    longer where saving takes over a hundredth of the time. The model is
-    evaluated after the steps of `evaluate_at`, 20 evenly without, on about
-    `curve_tokens`, and after the last step on `final_tokens`, all without.
+    `number_format` is bfloat16, float16 or float32, `micro_rows` the rows
+    in one forward pass, and `compiles` says whether torch.compile is used:
+    without, what the run has stored, and else what the device does best.
+    `stop_at` ends the call after that step. A checkpoint is written every
+    `save_seconds`: 120 without, and longer where saving takes over a
+    hundredth of the time. The model is evaluated after the steps of
+    `evaluate_at`, 20 evenly without, on about `curve_tokens`, which without
+    take a hundredth of the time, and after the last step on `final_tokens`,
+    all without.
     """
 
     device: str | None = None
     number_format: str | None = None
     micro_rows: int | None = None
+    compiles: bool | None = None
     stop_at: int | None = None
     save_seconds: float | None = None
     evaluate_at: Iterable[int] | None = None
-    curve_tokens: int = VALIDATION_TOKENS
+    curve_tokens: int | None = None
     final_tokens: int | None = None
     tensorboard: bool = False
     progress: bool = True
@@ -37,6 +42,13 @@ class Options:
         if self.micro_rows is not None and self.micro_rows < 1:
             raise ValueError("micro_rows must be 1 or more, not "
                              f"{self.micro_rows}")
+
+
+def curve_tokens(preset: Preset) -> int:
+    """Held-out tokens for a point of the validation curve: a forward pass is
+    a third of a step, so all points take a hundredth of the run at most."""
+    share = preset.tokens * 3 // (100 * (EVALUATIONS + 1))
+    return max(1, min(VALIDATION_TOKENS, share))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ import time
 
 import torch
 
-from course_lib.machine.device import autocast, precision, synchronize
+from course_lib.machine.device import autocast, synchronize
+from course_lib.machine.memory import keep_memory
 from course_lib.model.gpt import GPT
 from course_lib.presets import Preset
 from course_lib.training import micro_batch
@@ -17,10 +18,12 @@ def start(preset: Preset, device: str, model: GPT | None = None,
           number_format: str = "float32", compiles: bool | None = None):
     """A fresh (model, optimizer), the same for the same seed. On a GPU the
     model is compiled, unless `compiles` says otherwise, which leaves the
-    names of the weights alone."""
+    names of the weights alone; a CPU has `compiled_loss`."""
     torch.manual_seed(preset.seed)
     model = (model or GPT(preset.model)).to(device).train()
-    if compiles if compiles is not None else device == "cuda":
+    if device == "cpu":
+        keep_memory()
+    elif compiles if compiles is not None else device == "cuda":
         compile_whole(model)
     return model, make_optimizer(model, preset, number_format)
 
@@ -32,21 +35,48 @@ def compile_whole(model: GPT, backend: str = "inductor") -> None:
                                  backend=backend)
 
 
-def measure_speed(preset: Preset, device: str, seconds: float = 5) -> float:
+def compiled_loss(model: GPT, rows: int, precision,
+                  backend: str = "inductor"):
+    """`loss(ids, targets, last)` of a model on a CPU, compiled with its head
+    for `rows` rows. Raises RuntimeError where that fails: there may be no
+    C++ compiler."""
+    loss = torch.compile(model.loss, fullgraph=True, dynamic=False,
+                         backend=backend)
+    ids = torch.zeros(rows, model.config.context_length, dtype=torch.long)
+    try:
+        with precision:
+            value = loss(ids, ids)
+        value.backward()
+    except Exception as error:  # whatever a compiler may say
+        why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise RuntimeError(f"the loss cannot be compiled: {why}") from error
+    finally:
+        model.zero_grad(set_to_none=True)
+    return lambda ids, targets, last=True: loss(ids, targets)
+
+
+def measure_speed(preset: Preset, device: str, seconds: float = 5,
+                  number_format: str = "float32",
+                  compiles: bool | None = None) -> float:
     """Tokens per second of training steps on random tokens, the best of a
-    few: one micro-batch each, so that `full` can be measured anywhere."""
+    few: one micro-batch each, so that `full` can be measured anywhere.
+    Compiled on a GPU, unless `compiles` says otherwise. Raises RuntimeError
+    where the CPU's loss cannot be compiled."""
     torch.compiler.reset()  # what was compiled for another model
-    model, optimizer = start(preset, device, number_format=precision(device))
-    T = preset.model.context_length
-    limit = micro_batch.TOKENS[device] // (8 if device == "cpu" else 4)
+    model, optimizer = start(preset, device, None, number_format, compiles)
+    T, precision = preset.model.context_length, autocast(device, number_format)
+    limit = micro_batch.TOKENS[device] // 4
     rows = max(1, min(preset.rows, limit // T))
+    loss = None
+    if compiles and device == "cpu":
+        loss = compiled_loss(model, rows, precision)
     batch = torch.randint(preset.model.vocab_size, (2, rows, T),
                           device=device)
     best, end, steps = 0.0, time.monotonic() + seconds, 0
     while steps < 3 or time.monotonic() < end:
         begun = time.monotonic()
         train_step(model, optimizer, batch, 1e-4, preset.clip,
-                   precision=autocast(device))
+                   precision=precision, loss_of=loss)
         synchronize(device)
         best = max(best, rows * T / (time.monotonic() - begun))
         steps += 1

@@ -7,12 +7,11 @@ in the same bits as one that was not (on one CPU configuration). The rungs of
 a ladder and the lines of chapter 6 are trained here too, without a folder.
 """
 
-import os
+import sys
 import time
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from tqdm import tqdm
 
 from course_lib.machine.device import (
@@ -20,7 +19,6 @@ from course_lib.machine.device import (
     choose_device,
     device_name,
     matmul_peak,
-    precision,
 )
 from course_lib.machine.distributed import join, share
 from course_lib.machine.gpus import hourly_price
@@ -31,15 +29,25 @@ from course_lib.presets import Preset
 from course_lib.text.token_files import Tokens
 from course_lib.training import checkpoint, micro_batch
 from course_lib.training.log import Diverged, Log, read_log
-from course_lib.training.options import Options, Result
+from course_lib.training.options import (
+    EVALUATIONS,
+    Options,
+    Result,
+    curve_tokens,
+)
 from course_lib.training.schedule import learning_rate
-from course_lib.training.settings import read_settings, write_settings
+from course_lib.training.settings import (
+    changed,
+    choose_compiling,
+    choose_format,
+    read_settings,
+    write_settings,
+)
 from course_lib.training.signals import stop_signals
-from course_lib.training.start import start
+from course_lib.training.start import compiled_loss, start
 from course_lib.training.step import train_step
 
 SNAPSHOTS = (0.0, 0.01, 0.1, 1.0)  # shares of the run whose weights stay
-EVALUATIONS = 20  # points on the validation curve, besides the first
 
 
 def train(folder, preset: Preset, data: Tokens, validation: Tokens, *,
@@ -79,9 +87,10 @@ class Trainer:
         self.check_data()
         self.settle_number_format()
         self.model, self.optimizer = start(
-            preset, self.device, model, self.number_format)
+            preset, self.device, model, self.number_format, self.compiles)
         self.resume()
         self.settle_micro_rows()
+        self.settle_loss()
         self.plan()
         self.open_log()
 
@@ -100,9 +109,14 @@ class Trainer:
         """What was asked for, else what the run has used so far, else what
         the device does best."""
         self.settings = read_settings(self.folder) if self.folder else {}
-        self.number_format = (self.options.number_format
-                              or self.settings.get("number_format")
-                              or precision(self.device))
+        asked = self.options
+        self.number_format = choose_format(
+            asked.number_format or self.settings.get("number_format"),
+            self.preset, self.device, self.world)
+        self.compiles = choose_compiling(
+            self.settings.get("compiles") if asked.compiles is None
+            else asked.compiles, self.preset, self.device, self.world,
+            self.number_format)
         self.precision = autocast(self.device, self.number_format)
         self.scaler = torch.amp.GradScaler(
             self.device, enabled=self.number_format == "float16")
@@ -138,14 +152,26 @@ class Trainer:
                      or micro_batch.find_micro_rows(
                          self.model, self.preset, self.device, self.precision,
                          self.preset.rows // self.world.size))
-        self.changed = self.settings and self.step and (
-            self.settings["number_format"] != self.number_format)
+
+    def settle_loss(self) -> None:
+        """What a step differentiates: the model's loss, compiled on a CPU or
+        shared with other processes."""
+        self.loss_of = share(self.model, self.world)
+        if self.compiles and self.device == "cpu":
+            try:
+                self.loss_of = compiled_loss(self.model, self.rows,
+                                             self.precision)
+            except RuntimeError as error:
+                print(f"going on without: {error}", file=sys.stderr)
+                self.compiles = False
+        before = self.settings if self.step else {}
         self.store_settings()
+        self.changed = changed(before, self.settings)
 
     def store_settings(self) -> None:
         """Keep what decides the bits for the next time."""
         settings = dict(number_format=self.number_format,
-                        micro_rows=self.rows)
+                        micro_rows=self.rows, compiles=self.compiles)
         if self.folder and self.world.first and settings != self.settings:
             write_settings(self.folder, settings)
         self.settings = settings
@@ -178,9 +204,8 @@ class Trainer:
         self.log = Log(folder, self.step, writes=first,
                        scales=self.scaler.is_enabled(),
                        tensorboard=self.options.tensorboard)
-        if self.changed:
-            self.note(f"{self.number_format} from here on")
-        self.loss_of = share(self.model, self.world)
+        for what in self.changed:
+            self.note(f"{what} from here on")
         self.bar = tqdm(
             total=self.preset.steps, initial=self.step, unit="step",
             mininterval=2, desc="training",
@@ -197,22 +222,18 @@ class Trainer:
         """Weights alone, for looking back at how the model learned."""
         if self.step not in self.snapshots or not self.world.first:
             return
-        path = (self.folder / "snapshots" / f"step-{self.step:08d}"
-                / "model.safetensors")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        save_file(self.model.state_dict(), partial)
-        os.replace(partial, path)
+        checkpoint.save_snapshot(self.folder / "snapshots", self.step,
+                                 self.model)
 
     def evaluate_if_due(self) -> None:
         """A point of the validation curve; the last one is the result."""
         if self.step not in self.evaluations:
             return
-        last = self.step == self.preset.steps
+        last, options = self.step == self.preset.steps, self.options
         self.evaluation = evaluate(
             self.model, self.validation, precision=self.precision,
-            world=self.world, max_tokens=self.options.final_tokens if last
-            else self.options.curve_tokens)
+            world=self.world, max_tokens=options.final_tokens if last
+            else options.curve_tokens or curve_tokens(self.preset))
         self.log.add(step=self.step,
                      tokens=self.step * self.preset.batch_tokens,
                      val_loss=self.evaluation.loss,

@@ -81,16 +81,39 @@ def trained(made, tmp_path):
     return shutil.copytree(made / "trained", tmp_path / "trained")
 
 
-def test_doctor(course, monkeypatch):
+TRIAL = """
+import json, sys
+asked = json.loads(sys.argv[1])
+speed = {"float32": 100, "bfloat16": 170}
+print(json.dumps({"eager": 100, "compiled": 125, "seconds": 30} if asked
+                 else {"laptop": speed, "evening": speed}))
+"""
+
+
+@pytest.mark.parametrize("trial, said", [
+    (TRIAL, ["evening: in bfloat16 a training step is 1.70 times as fast",
+             "1.25 times as fast, after 30 seconds; pays in runs of more "
+             "than 2 minutes"]),
+    ("import os; os.kill(os.getpid(), 4)", [
+        "float32: a process that tried bfloat16 ended with SIGILL",
+        "compile    no: SIGILL"])])
+def test_doctor(trial, said, course, monkeypatch, tmp_path):
+    """What the trials find is tested in tests/training/test_processor.py."""
     smoke = presets.PRESETS["smoke"]
-    monkeypatch.setattr(presets, "PRESETS", {"smoke": smoke})
+    monkeypatch.setattr(presets, "PRESETS", {"smoke": smoke,
+                                             "evening": smoke})
     monkeypatch.setattr(
         "course_lib.training.start.measure_speed",
         functools.partial(measure_speed, seconds=0))
+    (tmp_path / "another_trial.py").write_text(trial)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("course_lib.training.processor.TRIAL",
+                        "another_trial")
     code, out, _ = course("doctor")
     assert not code
     for word in ("device", "precision", "memory", "matmul", "torch",
-                 "smoke", "tokens/s"):
+                 "smoke", "tokens/s in float32", *said):
         assert word in out
 
 

@@ -47,7 +47,7 @@ def test_damaged_settings_are_made_again(run, content):
     assert read_settings(run.folder) == {}
     run.train(stop_at=1, progress=False)
     assert read_settings(run.folder) == dict(
-        micro_rows=ROWS, number_format="float32")
+        micro_rows=ROWS, number_format="float32", compiles=False)
 
 
 def test_what_an_attempt_took_is_given_back_before_the_next():
