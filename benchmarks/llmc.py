@@ -4,9 +4,9 @@
 
 Karpathy's program in C takes 40 steps of 4 rows of 64 tokens, in float32,
 with the model that its checkpoint describes. It is given one of ours, and
-`course_lib` trains the same weights on the same tokens: the losses before the
-first step must agree. The two take turns; a side's time is the median of its steps. Needs a C
-compiler and OpenMP. Writes book/results/llmc.json.
+`course_lib` trains the same weights on the same tokens: the losses before
+the first step must agree. The two take turns; a side's time is the median of
+its steps. Needs a C compiler and OpenMP. Writes book/results/llmc.json.
 """
 
 import argparse

@@ -1,80 +1,79 @@
-"""What the trainer costs besides its steps, and what a step holds in memory.
+"""What the trainer costs besides its steps.
 
-    python benchmarks/trainer.py [--nanogpt CHECKOUT]
+    python benchmarks/trainer.py
 
-Overhead: the laptop preset trained by `train`, with its data, logs and
-progress, against a bare loop of the same steps over batches made before. Both
-alternate within one process; a ratio is taken within a round. Checkpoints:
-seconds to save the laptop and the full model, and the share of a run that
-this takes at the trainer's interval. Memory: the peak of a process that takes
-three steps, above where it stood with the model made, for `course_lib`,
-`transformers` and, from a checkout, nanoGPT (Linux only). Writes
-book/results/trainer.json.
+The small scales, where it weighs most, trained by `train` into a folder, with
+data, logs, progress and evaluations, against a bare loop of the same steps
+over batches made before. Both alternate within one process; a ratio is taken
+within a round. The evaluation after the last step, which reads all of the
+held-out text, is counted apart. Checkpoints: seconds to save the laptop and
+the full model, and the share of a run that this takes at the trainer's
+interval. Writes book/results/trainer.json.
 """
 
 import argparse
 import json
-import os
-import resource
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from training_step import TOKENS, nano_gpt, ours, transformers_gpt2
 
+from course_lib.machine.device import autocast
 from course_lib.machine.files import write_json
 from course_lib.machine.origin import provenance
-from course_lib.model.gpt import GPT
 from course_lib.presets import load_preset
 from course_lib.runs import prepare
 from course_lib.showing.page import RESULTS
 from course_lib.text.corpus import load_corpus
 from course_lib.training import micro_batch, trainer
 from course_lib.training.checkpoint import save_checkpoint, save_interval
+from course_lib.training.processor import number_format
 from course_lib.training.start import start
 from course_lib.training.step import train_step
 
-STEPS, ROUNDS = 60, 5
+STEPS, ROUNDS = {"smoke": 300, "laptop": 300}, 7
 
 
 def bare(preset, tokens) -> float:
-    """Seconds of STEPS steps over batches that are there already."""
-    model, optimizer = start(preset, "cpu")
+    """Seconds of a run's steps over batches that are there already."""
+    kind = number_format("cpu", preset.model)
+    model, optimizer = start(preset, "cpu", None, kind)
     T = preset.model.context_length
     batches = [tokens.batch(step, preset.rows, T, preset.seed)
-               for step in range(STEPS)]
+               for step in range(preset.steps)]
     micro_rows = micro_batch.TOKENS["cpu"] // T
     begun = time.perf_counter()
     for batch in batches:
-        train_step(model, optimizer, batch, 1e-3, preset.clip,
-                           micro_rows)
+        train_step(model, optimizer, batch, 1e-3, preset.clip, micro_rows,
+                   autocast("cpu", kind))
     return time.perf_counter() - begun
 
 
 def whole(preset, run, folder) -> float:
-    """The same by the trainer: seconds, evaluations and saves left out."""
+    """The same by the trainer, up to its last step."""
     folder.mkdir()
+    begun = time.perf_counter()
     trainer.train(folder, preset, run.train_tokens, run.val_tokens,
-                  device="cpu", progress=False)
-    lines = (folder / "timing.jsonl").read_text().splitlines()
-    return json.loads(lines[-1])["seconds"]
+                  device="cpu", progress=False, final_tokens=1)
+    return time.perf_counter() - begun
 
 
-def overhead(folder: Path) -> dict:
+def overhead(scale: str, steps: int, folder: Path) -> dict:
     """How much longer the trainer takes than its steps."""
-    laptop = load_preset("laptop")
-    preset = replace(laptop, tokens=STEPS * laptop.batch_tokens)
-    run = prepare(folder / "run", preset, load_corpus("stories:3000"))
+    preset = load_preset(scale)
+    preset = replace(preset, tokens=steps * preset.batch_tokens)
+    run = prepare(folder / scale, preset, load_corpus("stories:3000"))
+    start_up = replace(preset, tokens=preset.batch_tokens)
     shares = []
     for turn in range(ROUNDS + 1):  # the first only warms up
-        took = whole(preset, run, folder / f"train-{turn}")
-        shares.append(took / bare(preset, run.train_tokens) - 1)
-    return dict(steps=STEPS, rounds=ROUNDS,
+        took = (whole(preset, run, folder / f"{scale}-{turn}")
+                - whole(start_up, run, folder / f"{scale}-start-{turn}"))
+        one = bare(start_up, run.train_tokens)
+        shares.append(took / (bare(preset, run.train_tokens) - one) - 1)
+    return dict(scale=scale, steps=steps, rounds=ROUNDS,
                 share=statistics.median(shares[1:]),
                 smallest=min(shares[1:]), largest=max(shares[1:]))
 
@@ -96,44 +95,15 @@ def saving(name: str, folder: Path) -> dict:
         share=seconds / (seconds + save_interval(seconds)))
 
 
-def peak(side: str, name: str, checkout: str | None) -> int:
-    """Bytes by which three steps raise this process's memory, at most."""
-    preset = load_preset(name)
-    torch.manual_seed(0)
-    state = GPT(preset.model).state_dict()
-    make = {"course_lib": ours, "transformers": transformers_gpt2}.get(side)
-    _, step = make(preset, state) if make else nano_gpt(checkout, preset,
-                                                        state)
-    T = preset.model.context_length
-    batch = torch.randint(preset.model.vocab_size, (2, TOKENS[name] // T, T))
-    before = int(Path("/proc/self/statm").read_text().split()[1])
-    for _ in range(3):
-        step(*batch)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-            - before * os.sysconf("SC_PAGE_SIZE"))
-
-
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--nanogpt", help="a checkout of nanoGPT")
-    parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.peak:
-        print(peak(*options.peak, options.nanogpt))
-        return
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         record = dict(
-            provenance=provenance("cpu"), overhead=overhead(Path(folder)),
+            provenance=provenance("cpu"),
+            overhead=[overhead(scale, steps, Path(folder))
+                      for scale, steps in STEPS.items()],
             checkpoints={name: saving(name, Path(folder))
                          for name in ("laptop", "full")})
-    sides = ["course_lib", "transformers"]
-    more = []
-    if options.nanogpt:
-        sides, more = [*sides, "nanoGPT"], ["--nanogpt", options.nanogpt]
-    record["peak_bytes"] = {name: {side: int(subprocess.run(
-        [sys.executable, __file__, "--peak", side, name, *more], check=True,
-        stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
-        for side in sides} for name in ("laptop", "full")}
     print(json.dumps(record, indent=1))
     write_json(RESULTS / "trainer.json", record)
 

@@ -93,7 +93,7 @@ print(json.dumps({"eager": 100, "compiled": 125, "seconds": 30} if asked
 @pytest.mark.parametrize("trial, said", [
     (TRIAL, ["evening: in bfloat16 a training step is 1.70 times as fast",
              "1.25 times as fast, after 30 seconds; pays in runs of more "
-             "than 2 minutes"]),
+             "than 3 minutes"]),
     ("import os; os.kill(os.getpid(), 4)", [
         "float32: a process that tried bfloat16 ended with SIGILL",
         "compile    no: SIGILL"])])
