@@ -12,7 +12,7 @@ export HF_HUB_DISABLE_TELEMETRY ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
 JB := $(BIN)/jupyter-book build . -W -n --keep-going
-PYTEST := $(BIN)/python -m pytest -rfEs --durations=5
+PYTEST := $(BIN)/python -m pytest -rfEs --durations=10
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -55,12 +55,15 @@ links: $(INSTALLED) ## ask every external link whether it still answers
 	COURSE_SCALE=smoke TQDM_DISABLE=1 $(JB) --all --builder linkcheck \
 	  --path-output _build/links
 
-# The next three verbs at once: one worker takes the file with most tests, which
-# builds the book and reads it, the other one the rest. Each has one thread, as
-# two that share two processors wait for each other.
+# The next three verbs at once, with each chapter run once: by nbmake, in what
+# the build would give it, and the build takes it from there. Files go to two
+# workers in the order of tests/conftest.py. Each has one thread, as two that
+# share two processors wait for each other.
 test: export OMP_NUM_THREADS := 1
+test: export TQDM_DISABLE := 1
 test: $(INSTALLED) ## everything that checks the project
-	$(PYTEST) -n 2 --dist loadfile --nbmake tests notebooks
+	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder --nbmake tests \
+	  notebooks
 
 quick: $(INSTALLED) ## the inner loop: unit tests, without the slow ones
 	$(PYTEST) -m "not book and not slow" tests
@@ -72,7 +75,7 @@ notebooks: $(INSTALLED) ## run every chapter at the smallest scale
 	$(PYTEST) --nbmake notebooks
 
 pages: $(INSTALLED) ## build strictly, then read every page in a browser
-	$(PYTEST) tests/book/test_book.py tests/book/test_book_again.py
+	$(PYTEST) tests/book/test_book.py
 
 pairs: $(INSTALLED) ## bring each notebook up to date with its .py
 	$(BIN)/python book/_ext/colab.py

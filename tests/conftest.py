@@ -18,6 +18,32 @@ sys.path[:0] = [str(REPO / place) for place in
 # Read when a chapter loads its preset.
 os.environ.setdefault("COURSE_SCALE", "smoke")
 
+
+def pytest_configure(config):
+    """Have nbmake keep the chapters that it runs, for the build."""
+    if config.option.nbmake:
+        import book_builder
+        from nbmake import pytest_items
+
+        pytest_items.NotebookRun = book_builder.Kept
+        if not hasattr(config, "workerinput"):  # before the workers start
+            shutil.rmtree(book_builder.EXECUTED, ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items):
+    """Long files first, so that two workers end together: the chapters, files
+    with slow tests, the book, whose build wants all chapters run, the rest."""
+    def rank(item):
+        marks = {mark.name for mark in item.iter_markers()}
+        return (0 if item.path.suffix == ".ipynb" else
+                1 if "slow" in marks else 2 if "book" in marks else 3)
+
+    ranks = {}
+    for item in items:
+        ranks[item.path] = min(rank(item), ranks.get(item.path, 3))
+    items.sort(key=lambda item: ranks[item.path])
+
+
 @pytest.fixture(scope="session")
 def repo() -> Path:
     """The root of the repository."""

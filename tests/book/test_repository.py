@@ -9,8 +9,10 @@ import sys
 import tomllib
 from pathlib import Path
 
+import jupytext
 import pytest
 import yaml
+from jupytext.config import load_jupytext_config
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
@@ -109,10 +111,8 @@ def test_the_book_contains_every_chapter():
 
 @each_notebook
 def test_pair_is_in_sync(notebook):
-    made = subprocess.run(
-        [sys.executable, "-m", "jupytext", "--quiet", "--to", "py:percent",
-         "-o", "-", str(notebook)],
-        capture_output=True, text=True, check=True, cwd=REPO).stdout
+    made = jupytext.writes(jupytext.read(notebook), fmt="py:percent",
+                           config=load_jupytext_config(str(notebook)))
     script = notebook.with_suffix(".py")
     assert script.exists(), f"{notebook.name} has no paired script"
     assert made == script.read_text(), (

@@ -23,7 +23,7 @@ from course_lib.training.log import read_log
 REPO = Path(__file__).resolve().parents[2]
 SCRIPT = REPO / "cloud" / "dry_run.sh"
 BOOKS = REPO.parent / "shared/corpus/sample"
-STEPS, V, TEXT = 4, 2048, 120_000
+STEPS, BATCH, V, TEXT = 4, 512, 2048, 120_000
 
 
 @pytest.mark.slow
@@ -36,7 +36,7 @@ def test_the_full_run_in_small(tmp_path):
     (tmp_path / "book.txt").write_bytes(books[0].read_bytes()[:TEXT])
     done = subprocess.run(
         [SCRIPT, tmp_path / "book.txt", tmp_path, "--vocab", str(V),
-         "--tokens", str(STEPS * 1024), "--batch", "1024"],
+         "--tokens", str(STEPS * BATCH), "--batch", str(BATCH)],
         capture_output=True, text=True, cwd=tmp_path, env={
             **os.environ, "PYTHONPATH": str(REPO), "PATH": os.pathsep.join(
                 [str(Path(sys.executable).parent), os.environ["PATH"]])})
@@ -61,7 +61,7 @@ def test_the_full_run_in_small(tmp_path):
     ended = json.loads((tmp_path / "evaluation.json").read_text())
     assert ended["loss"] == pytest.approx(last) == pytest.approx(
         record["validation"]["loss"])
-    assert record["training"]["tokens"] == STEPS * 1024
+    assert record["training"]["tokens"] == STEPS * BATCH
     assert len(record["samples"]) == 2
     told = (tmp_path / "sample.txt").read_text()
     assert told.startswith("life is about")
