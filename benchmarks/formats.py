@@ -1,8 +1,8 @@
 """Does a model learn as well in bfloat16? Curves in both number formats.
 
-    python benchmarks/formats.py BOOKS [--steps 2000] [--batch 1024]
+    python benchmarks/formats.py BOOKS [--steps 2000] [--batch 512]
 
-The `evening` scale's model by the `modern` recipe, trained on text in float32
+The `evening` scale's model by the `gpt2` recipe, trained on text in float32
 and in bfloat16 with two seeds each. A seed decides the first weights and the
 order of the text, so what two seeds differ by is what luck does; the formats
 should differ by less. Writes book/results/formats.json after every run; what
@@ -34,11 +34,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("text", nargs="+", help="files or folders")
     parser.add_argument("--steps", type=int, default=2_000)
-    parser.add_argument("--batch", type=number, default=1_024)
+    parser.add_argument("--batch", type=number, default=512)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     options = parser.parse_args()
     preset = replace(
-        find_recipe("modern").at(load_preset("evening")), corpus="books",
+        find_recipe("gpt2").at(load_preset("evening")), corpus="books",
         tokens=options.steps * options.batch, batch_tokens=options.batch,
         learning_rate=options.learning_rate, warmup_steps=100)
     runs = json.loads(PATH.read_text())["runs"] if PATH.is_file() else []

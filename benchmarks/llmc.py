@@ -116,7 +116,7 @@ def main():
     parser.add_argument("checkout")
     parser.add_argument("--scales", nargs="+",
                         default=["laptop", "evening", "full"])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     subprocess.run(["make", "-C", options.checkout, "train_gpt2"], check=True,
                    stdout=subprocess.DEVNULL)

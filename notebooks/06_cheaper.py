@@ -76,25 +76,36 @@ assert 0.22 < real < 0.25 and 0.15 < reached < 0.17
 # writes all logits of a batch to memory, products too small to fill the card,
 # and waiting for data. This book's trainer is written to waste less, but *it
 # has not been measured on a rented GPU*; what follows assumes an MFU, the same
-# as in the other chapters. What has been measured is the same step beside
-# others on a processor, where the machine is the same for all: beside nanoGPT,
-# the code that the recipe of 2023 followed, and Hugging Face's `transformers`.
-# The peak is what the same processor reaches in large matrix products alone.
+# as in the other chapters. What has been measured is the same step on a
+# processor, where the machine is the same for all: beside nanoGPT, the code
+# that the recipe of 2023 followed, and Hugging Face's `transformers`. The peak
+# is what the same processor reaches in large matrix products alone.
 
 # %%
 step = load_result("training_step.json")
-where = step["provenance"]
+where, peaks = step["provenance"], step["matmul_flop_per_second"]
 print(f"full preset, {where['threads']} threads of an "
-      f"{where['device']}, {where['date']}")
+      f"{where['device']} ({', '.join(where['instructions'])})")
 for name, side in step["rows"][-1]["sides"].items():
-    one = side["step"]
-    print(f"{name:13} {one['tokens_per_second']:5.0f} tokens/s, "
-          f"{one['share_of_peak']:.0%} of the matrix peak")
+    kind = side.get("number_format", "float32")
+    print(f"{name:17}{side['tokens_per_second']:5,.0f} tokens/s, "
+          f"{side['flop_per_second'] / peaks[kind]:.0%} of the peak in {kind}")
 
 # %% [markdown]
-# One reason is the loss. Over 50,304 logits a token it can be had in three ways
-# with the same result ([chapter 1](01_architecture.ipynb) has more about it).
-# The trainer takes the fused one where PyTorch has it, and chunks elsewhere:
+# The first line is what `course train` does, and each of the next leaves out
+# one of its means. The largest is bfloat16, where the processor has
+# instructions for it ([chapter 4](04_training.ipynb) tries). The next is not
+# about computing at all. A step makes the same large tensors as the step before
+# it, but the system's `malloc` hands their memory back in between, and the
+# system fills what it hands out with zeros, page by page. The trainer asks
+# `malloc` to keep it. Then comes attention, whose kernel for processors is slow
+# in bfloat16: plain matrix products in blocks take half as long. What is left,
+# the many small operations between the products, `torch.compile` merges.
+#
+# The loss is a case of its own. Over 50,304 logits a token it can be had in
+# three ways with the same result ([chapter 1](01_architecture.ipynb) has more
+# about it), and without compiling the trainer takes the fused one in float32
+# and chunks in bfloat16:
 
 # %%
 for way in load_result("loss_memory.json")["rows"]:

@@ -24,14 +24,24 @@ def linear_cross_entropy(x, weight, targets, chunk=None):
     """
     kind = x.device.type
     chunk = chunk or (CHUNK if kind == "cpu" else GPU_CHUNK)
-    if x.size(0) <= min(chunk, CHUNK) or (
-            kind == "cpu" and torch.compiler.is_compiling()):
-        return F.cross_entropy(F.linear(x, weight), targets)
+    compiled = kind == "cpu" and torch.compiler.is_compiling()
+    if x.size(0) <= min(chunk, CHUNK) or compiled:
+        return all_logits_at_once(x, weight, targets)
     if (hasattr(F, "linear_cross_entropy") and kind == "cpu"
             and not torch.is_autocast_enabled(kind)):
-        options = torch.nn.LinearCrossEntropyOptions(batch_chunk_size=chunk)
-        return F.linear_cross_entropy(x, weight, targets, options=options)
+        return fused_cross_entropy(x, weight, targets, chunk)
     return chunked_cross_entropy(x, weight, targets, chunk)
+
+
+def all_logits_at_once(x, weight, targets):
+    """The definition."""
+    return F.cross_entropy(F.linear(x, weight), targets)
+
+
+def fused_cross_entropy(x, weight, targets, chunk=CHUNK):
+    """PyTorch's operator, from 2.13 on; in float32 only."""
+    options = torch.nn.LinearCrossEntropyOptions(batch_chunk_size=chunk)
+    return F.linear_cross_entropy(x, weight, targets, options=options)
 
 
 def chunked_cross_entropy(x, weight, targets, chunk=CHUNK):
