@@ -12,22 +12,22 @@ from course_lib.presets import Preset
 from course_lib.training import processor
 
 FILE = "settings.json"
+NAMES = ("number_format", "micro_rows", "compiles")
 
 
 def read_settings(folder: Path) -> dict:
-    """`number_format`, `micro_rows` and `compiles`; nothing where none are
-    stored, or what is stored makes no sense."""
+    """`number_format`, `micro_rows` and, but in older runs, `compiles`;
+    nothing where none are stored, or what is stored makes no sense."""
     try:
         found = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        rows, number_format = found["micro_rows"], found["number_format"]
-        compiles = found.get("compiles", False)
+        kept = {name: found[name] for name in NAMES if name in found}
+        rows, number_format = kept["micro_rows"], kept["number_format"]
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     if type(rows) is not int or rows < 1 or number_format not in PRECISIONS \
-            or type(compiles) is not bool:
+            or type(kept.get("compiles", False)) is not bool:
         return {}
-    return dict(number_format=number_format, micro_rows=rows,
-                compiles=compiles)
+    return kept
 
 
 def write_settings(folder: Path, settings: dict) -> None:

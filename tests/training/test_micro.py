@@ -39,15 +39,24 @@ def test_what_was_asked_for_is_kept_for_the_resume(run, prepared, tmp_path):
 
 @pytest.mark.parametrize("content", [
     "", "[]", '{"micro_rows": 1}',
-    '{"micro_rows": 0, "number_format": "float32"}',
-    '{"micro_rows": "x", "number_format": "float32"}',
-    '{"micro_rows": 1, "number_format": "float31"}'])
+    '{"micro_rows": 0, "number_format": "float32", "compiles": true}',
+    '{"micro_rows": "x", "number_format": "float32", "compiles": true}',
+    '{"micro_rows": 1, "number_format": "float32", "compiles": 2}',
+    '{"micro_rows": 1, "number_format": "float31", "compiles": true}'])
 def test_damaged_settings_are_made_again(run, content):
     (run.folder / settings.FILE).write_text(content)
     assert read_settings(run.folder) == {}
     run.train(stop_at=1, progress=False)
     assert read_settings(run.folder) == dict(
         micro_rows=ROWS, number_format="float32", compiles=False)
+
+
+def test_settings_of_a_run_from_before_compiling_are_kept_to(run):
+    (run.folder / settings.FILE).write_text(
+        '{"micro_rows": 1, "number_format": "bfloat16"}')
+    run.train(stop_at=1, progress=False)
+    assert read_settings(run.folder) == dict(
+        micro_rows=1, number_format="bfloat16", compiles=False)
 
 
 def test_what_an_attempt_took_is_given_back_before_the_next():
