@@ -13,21 +13,15 @@ import statistics
 import time
 
 import torch
+from loss_memory import WAYS
 
 from course_lib.machine.device import autocast
 from course_lib.machine.files import write_json
 from course_lib.machine.memory import keep_memory
 from course_lib.machine.origin import provenance
-from course_lib.model.loss import (
-    all_logits_at_once,
-    chunked_cross_entropy,
-    fused_cross_entropy,
-)
 from course_lib.presets import load_preset
 from course_lib.showing.page import RESULTS
 
-WAYS = {"at once": all_logits_at_once, "fused": fused_cross_entropy,
-        "chunked": chunked_cross_entropy}
 ROWS = 4_096
 
 
@@ -72,7 +66,7 @@ def main():
             rows.append(dict(scale=scale, number_format=number_format,
                              milliseconds=found))
             print(f"{scale:8}{number_format:9}" + "".join(
-                f"{name:>10} {q[1]:6.0f}" for name, q in found.items()),
+                f"{name:>20} {q[1]:6.0f}" for name, q in found.items()),
                 flush=True)
     write_json(RESULTS / "loss_head.json", dict(
         provenance=provenance("cpu"), rows_of_logits=ROWS, rows=rows))

@@ -2,8 +2,8 @@
 
     python benchmarks/loss_memory.py [--tokens 8192] [--rounds 5]
 
-All logits at once, PyTorch's fused operator, and the chunked fallback, loss
-and gradients each. Every measurement has a process of its own, so that no
+All logits at once, PyTorch's fused operator and the package's chunks, loss and
+gradients each. Every measurement has a process of its own, so that no
 memory is left over from the one before: memory is how far the resident set's
 peak rises above where it stood before the loss (Linux only). The three
 alternate. Writes book/results/loss_memory.json, which chapter 1 shows.
@@ -22,17 +22,23 @@ from torch.nn import functional as F
 
 from course_lib.machine.files import write_json
 from course_lib.machine.origin import provenance
-from course_lib.model.loss import chunked_cross_entropy, linear_cross_entropy
+from course_lib.model.loss import (
+    CHUNK,
+    all_logits_at_once,
+    chunked_cross_entropy,
+)
 from course_lib.presets import load_preset
 from course_lib.showing.page import RESULTS
 
 
-def plain(x, weight, targets):
-    """All logits at once."""
-    return F.cross_entropy(F.linear(x, weight), targets)
+def fused(x, weight, targets):
+    """PyTorch's operator, from 2.13 on, with chunks like ours."""
+    return F.linear_cross_entropy(
+        x, weight, targets, options=torch.nn.LinearCrossEntropyOptions(
+            batch_chunk_size=CHUNK))
 
 
-WAYS = {"all logits at once": plain, "fused": linear_cross_entropy,
+WAYS = {"all logits at once": all_logits_at_once, "fused": fused,
         "chunked": chunked_cross_entropy}
 
 
@@ -44,7 +50,7 @@ def measure(way: str, tokens: int) -> tuple[float, int, float]:
     weight = torch.randn(shape.vocab_size, shape.n_embd) * 0.02
     weight.requires_grad_()
     targets = torch.randint(shape.vocab_size, (tokens,))
-    plain(x[:64], weight, targets[:64]).backward()  # starts the threads
+    WAYS["chunked"](x[:64], weight, targets[:64]).backward()  # first threads
     x.grad = weight.grad = None
     before = int(Path("/proc/self/statm").read_text().split()[1])
     begun = time.perf_counter()

@@ -1036,9 +1036,9 @@ for one, other in zip(*grads, strict=True):
 # The first way keeps an array of the logits' size, and both keep x. Now the head
 # of the full model, recorded on a CPU with 8,192 tokens: seconds for the loss
 # and its gradients, with the fastest and the slowest round, and how far memory
-# rose. *Fused* is PyTorch's own operator (version 2.13 and later), which
-# works in the same way. `model.loss` takes it on a CPU where it exists, and the
-# chunks elsewhere; up to 1,024 tokens it makes all logits at once.
+# rose. *Fused* is PyTorch's own operator (version 2.13 and later), which works
+# in the same way and saves more memory; in bfloat16 it is the slower one. So
+# `model.loss` has the chunks; up to 1,024 tokens it makes all logits at once.
 
 # %%
 from course_lib.showing import load_result

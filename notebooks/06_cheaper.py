@@ -104,8 +104,7 @@ for name, side in step["rows"][-1]["sides"].items():
 #
 # The loss is a case of its own. Over 50,304 logits a token it can be had in
 # three ways with the same result ([chapter 1](01_architecture.ipynb) has more
-# about it), and without compiling the trainer takes the fused one in float32
-# and chunks in bfloat16:
+# about it). The trainer takes the chunks:
 
 # %%
 for way in load_result("loss_memory.json")["rows"]:

@@ -10,7 +10,7 @@ from course_lib.model import loss as module
 from course_lib.model.config import GPTConfig
 from course_lib.model.cost import flops_by_part, flops_per_token
 from course_lib.model.gpt import GPT
-from course_lib.model.loss import chunked_cross_entropy
+from course_lib.model.loss import chunked_cross_entropy, linear_cross_entropy
 from course_lib.presets import PRESETS
 
 V, C = 5_003, 64
@@ -62,7 +62,7 @@ def test_no_small_gradient_is_lost_in_float16():
     assert lost.double().mean() < 1e-3
 
 
-def test_the_gpus_path_computes_nothing_twice(monkeypatch):
+def test_the_chunks_compute_nothing_twice():
     """By the FLOP counter: 330.7 MFLOP a token at full size, less what is
     attention's, which the counter does not see in a fused kernel."""
     config = PRESETS["full"].model
@@ -71,7 +71,6 @@ def test_the_gpus_path_computes_nothing_twice(monkeypatch):
     rows, T = 4, 512
     model = GPT(GPTConfig(config.vocab_size, T, 1, 8, 512))
     ids = torch.randint(config.vocab_size, (rows, T))
-    monkeypatch.delattr(F, "linear_cross_entropy", raising=False)
     with FlopCounterMode(display=False) as count, \
             torch.autocast("cpu", torch.bfloat16):
         hidden = model.hidden(ids).detach().flatten(0, 1).requires_grad_()
@@ -80,6 +79,23 @@ def test_the_gpus_path_computes_nothing_twice(monkeypatch):
                               1024).backward()
         head = count.get_total_flops() - before
     assert head == rows * T * parts["head"]
+
+
+def test_compiled_on_a_cpu_all_logits_are_made_at_once():
+    """Inductor merges what is done with them; chunks it could not."""
+    torch.compiler.reset()
+    x, weight, targets = inputs(2_048)
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(str(graph.graph))
+        return graph
+
+    loss = torch.compile(linear_cross_entropy, fullgraph=True,
+                         backend=backend)(x, weight, targets)
+    assert "cross_entropy" in graphs[0]
+    assert loss.item() == pytest.approx(
+        chunked_cross_entropy(x, weight, targets, 512).item(), rel=1e-5)
 
 
 def test_without_gradients_it_only_adds_up():

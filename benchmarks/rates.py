@@ -1,0 +1,158 @@
+"""At which learning rate and batch does a model of N parameters learn best
+from D tokens? Sweeps, for a rule.
+
+    python benchmarks/rates.py BOOKS --name books [--scale evening]
+        [--recipe modern] [--workers 2]
+
+A point is a size of model, a number of tokens and a batch. At each, the rate
+goes up or down by factors of two until the best lies between two others; a
+parabola through the three in the logarithm of the rate says where the bottom
+is, and how much a factor of two off costs. Points share the processors, a
+thread each. Writes book/results/rates_NAME.json after every point; what it
+holds is not done again.
+"""
+
+import argparse
+import json
+import math
+import os
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from course_lib.machine.files import write_json
+from course_lib.machine.origin import provenance
+from course_lib.model.cost import count_parameters, flops_per_token
+from course_lib.presets import Preset, load_preset
+from course_lib.recipes import find_recipe
+from course_lib.runs import open_run, prepare
+from course_lib.showing.page import RESULTS
+from course_lib.stages import home
+from course_lib.text.corpus import load_corpus
+from course_lib.training.log import Diverged
+from course_lib.training.processor import number_format
+from course_lib.training.trainer import train
+
+MEASURED_ON = 524_288  # held-out tokens
+FACTOR, MOST = 2.0, 7  # between rates; runs at a point
+
+
+@dataclass(frozen=True)
+class Point:
+    """What is held while the rate changes."""
+
+    layers: int
+    width: int
+    heads: int
+    tokens: int
+    batch: int
+
+    def preset(self, base: Preset, rate: float) -> Preset:
+        model = replace(base.model, n_layer=self.layers, n_embd=self.width,
+                        n_head=self.heads)
+        steps = self.tokens // self.batch
+        return replace(base, model=model, tokens=steps * self.batch,
+                       batch_tokens=self.batch, learning_rate=rate,
+                       warmup_steps=min(base.warmup_steps, steps // 10))
+
+
+def step_law(N: float, D: float) -> float:
+    """The rate that Li et al. 2025 found for AdamW and larger models."""
+    return 1.79 * N**-0.713 * D**0.307
+
+
+def sweep(folder: Path, base: Preset, point: Point) -> dict:
+    """Losses of a point by rate, until the best is between two others."""
+    torch.set_num_threads(1)
+    run, losses = open_run(folder), {}
+    model = point.preset(base, 1.0).model
+    N = count_parameters(model).total
+    at = 2.0 ** round(math.log2(step_law(N, point.tokens)))
+
+    def measure(rate):
+        if rate in losses:
+            return
+        try:
+            result = train(
+                None, point.preset(base, rate), run.train_tokens,
+                run.measured_tokens, evaluate_at=(),
+                final_tokens=MEASURED_ON, progress=False)
+            losses[rate] = result.evaluation.loss
+        except Diverged:
+            losses[rate] = math.inf
+
+    measure(at)
+    for rate in (at / FACTOR, at * FACTOR):
+        measure(rate)
+    while len(losses) < MOST:
+        best, rates = min(losses, key=losses.get), sorted(losses)
+        if best not in (rates[0], rates[-1]):
+            break
+        measure(best / FACTOR if best == rates[0] else best * FACTOR)
+    return dict(point=asdict(point), N=N, flop=point.tokens
+                * flops_per_token(model), **bottom(losses),
+                losses={str(rate): losses[rate] for rate in sorted(losses)})
+
+
+def bottom(losses: dict) -> dict:
+    """The best rate and loss by the parabola through the best and its two
+    neighbours, and the `cost` in nats of a rate that is off by two."""
+    rates = sorted(losses)
+    place = rates.index(min(losses, key=losses.get))
+    if place in (0, len(rates) - 1):
+        return {}
+    x = np.log2(rates[place - 1:place + 2])
+    y = [losses[rate] for rate in rates[place - 1:place + 2]]
+    if not np.all(np.isfinite(y)):
+        return {}
+    a, b, c = np.polyfit(x - x[1], y, 2)
+    return dict(rate=2.0 ** (x[1] - b / (2 * a)), loss=c - b * b / (4 * a),
+                cost=a)
+
+
+def points_of(text: str) -> list[Point]:
+    """L/C/H:TOKENS:BATCH, separated by commas."""
+    found = []
+    for word in text.split(","):
+        shape, tokens, batch = word.split(":")
+        layers, width, heads = map(int, shape.split("/"))
+        found.append(Point(layers, width, heads, int(float(tokens)),
+                           int(batch)))
+    return found
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("corpus", nargs="+")
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--points", type=points_of, required=True,
+                        metavar="L/C/H:TOKENS:BATCH,...")
+    parser.add_argument("--scale", default="evening")
+    parser.add_argument("--recipe", default="modern")
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    options = parser.parse_args()
+    base = find_recipe(options.recipe).at(load_preset(options.scale))
+    home().mkdir(parents=True, exist_ok=True)
+    folder = home() / f"rates-{options.name}"
+    prepare(folder, base, load_corpus(*options.corpus), print)
+    path = RESULTS / f"rates_{options.name}.json"
+    done = json.loads(path.read_text())["points"] if path.is_file() else []
+    missing = [point for point in options.points
+               if asdict(point) not in [each["point"] for each in done]]
+    with ProcessPoolExecutor(options.workers, get_context("spawn")) as pool:
+        jobs = [pool.submit(sweep, folder, base, point) for point in missing]
+        for job in as_completed(jobs):
+            done.append(job.result())
+            print(done[-1], flush=True)
+            write_json(path, dict(
+                recipe=options.recipe, scale=options.scale, points=done,
+                provenance=provenance("cpu", number_format(
+                    "cpu", base.model))))
+
+
+if __name__ == "__main__":
+    main()
