@@ -44,7 +44,8 @@ def bare(preset, tokens) -> float:
     T = preset.model.context_length
     batches = [tokens.batch(step, preset.rows, T, preset.seed)
                for step in range(preset.steps)]
-    micro_rows = micro_batch.TOKENS["cpu"] // T
+    micro_rows = micro_batch.find_micro_rows(model, preset, "cpu", None,
+                                             preset.rows)
     begun = time.perf_counter()
     for batch in batches:
         train_step(model, optimizer, batch, 1e-3, preset.clip, micro_rows,

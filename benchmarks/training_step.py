@@ -38,6 +38,7 @@ from course_lib.model.cost import flops_per_token
 from course_lib.model.gpt import GPT
 from course_lib.presets import load_preset
 from course_lib.showing.page import RESULTS
+from course_lib.training.micro_batch import find_micro_rows
 from course_lib.training.optimizers import make_optimizer
 from course_lib.training.start import compiled_loss
 from course_lib.training.step import train_step
@@ -53,12 +54,11 @@ def ours(preset, number_format, compiles=False, keeps=True):
         keep_memory()
     model, precision = first_model(preset), autocast("cpu", number_format)
     optimizer = make_optimizer(model, preset, number_format)
-    loss = None
-    if compiles:
-        rows = TOKENS // preset.model.context_length
-        loss = compiled_loss(model, rows, precision)
+    rows = find_micro_rows(model, preset, "cpu", precision,
+                           TOKENS // preset.model.context_length)
+    loss = compiled_loss(model, rows, precision) if compiles else None
     return lambda ids, targets: train_step(
-        model, optimizer, (ids, targets), 1e-4, 1.0, precision=precision,
+        model, optimizer, (ids, targets), 1e-4, 1.0, rows, precision,
         loss_of=loss)[0]
 
 

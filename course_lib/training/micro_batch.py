@@ -9,6 +9,7 @@ import torch
 
 # On a CPU more rows only fall out of its caches; a GPU starts from here.
 TOKENS = {"cpu": 4_096, "mps": 8_192, "cuda": 131_072}
+LOGITS = 2**27  # on a CPU at a time: half a gigabyte in float32
 
 
 def find_micro_rows(model, preset, device: str, precision, rows: int) -> int:
@@ -17,15 +18,16 @@ def find_micro_rows(model, preset, device: str, precision, rows: int) -> int:
 
     Raises MemoryError when not even one row fits.
     """
-    rows = min(rows, max(1, TOKENS[device] // preset.model.context_length))
+    T, V = preset.model.context_length, preset.model.vocab_size
     if device != "cuda":
-        return rows
+        limit = min(TOKENS[device], LOGITS // V)
+        return even(rows, max(1, limit // T))
+    rows = min(rows, max(1, TOKENS[device] // T))
     weights = sum(p.numel() for p in model.parameters())
     averages = torch.empty(2 * weights, device=device)
 
     def attempt(rows):
-        ids = torch.zeros(rows, preset.model.context_length,
-                          dtype=torch.long, device=device)
+        ids = torch.zeros(rows, T, dtype=torch.long, device=device)
         with precision:
             loss = model.loss(ids, ids)
         loss.backward()
@@ -35,6 +37,14 @@ def find_micro_rows(model, preset, device: str, precision, rows: int) -> int:
     finally:
         del averages
         torch.cuda.empty_cache()
+
+
+def even(rows: int, limit: int) -> int:
+    """A number of rows up to `limit`: the largest that divides all of them,
+    as a rest has another shape, unless that is less than half the limit."""
+    most = min(rows, limit)
+    whole = max(n for n in range(1, most + 1) if rows % n == 0)
+    return whole if 2 * whole >= most else most
 
 
 def first_that_fits(rows: int, attempt, model) -> int:

@@ -8,6 +8,7 @@ import tiny
 import torch
 
 from course_lib.model.gpt import GPT
+from course_lib.presets import load_preset
 from course_lib.runs import open_run
 from course_lib.training import micro_batch, settings
 from course_lib.training.settings import read_settings
@@ -49,6 +50,22 @@ def test_damaged_settings_are_made_again(run, content):
     run.train(stop_at=1, progress=False)
     assert read_settings(run.folder) == dict(
         micro_rows=ROWS, number_format="float32", compiles=False)
+
+
+@pytest.mark.parametrize("rows, limit, taken", [
+    (8, 5, 4), (8, 8, 8), (4, 9, 4), (512, 5, 4), (7, 5, 5), (1, 3, 1),
+    (12, 5, 4)])
+def test_rows_are_parted_evenly_where_that_costs_little(rows, limit, taken):
+    assert micro_batch.even(rows, limit) == taken
+
+
+def test_the_logits_of_the_largest_vocabulary_are_few():
+    """At `full` a micro-batch of a CPU has half a gigabyte of them."""
+    preset = load_preset("full")
+    rows = micro_batch.find_micro_rows(None, preset, "cpu", None, 512)
+    model = preset.model
+    assert 4 * rows * model.context_length * model.vocab_size < 2**29 \
+        <= 8 * rows * model.context_length * model.vocab_size
 
 
 def test_settings_of_a_run_from_before_compiling_are_kept_to(run):
