@@ -185,22 +185,23 @@ def summary(taken, first) -> dict:
 
 def sides_of(options, scale: str) -> dict:
     """Who takes part: the one that all are compared with first."""
+    compiles = scale != "laptop"  # whose run is too short to win it back
     best = "float32" if options.masked else "bfloat16"
-    compiled = scale != "laptop"
-    sides = {"course_lib": ("course_lib", dict(
-        number_format=best, compiles=compiled))}
-    if best == "bfloat16":
-        sides["in float32"] = ("course_lib", dict(
-            number_format="float32", compiles=compiled))
-    if compiled:
-        sides["not compiled"] = ("course_lib", dict(number_format=best))
-    sides["memory given back"] = ("course_lib", dict(
-        number_format=best, compiles=compiled, keeps=False))
-    sides["first edition"] = ("course_lib", dict(
-        number_format="float32", keeps=False))
-    sides["transformers"] = ("transformers", {})
+
+    def our(**other):
+        return "course_lib", dict(number_format=best,
+                                  compiles=compiles) | other
+
+    sides = {"course_lib": our(),
+             "first edition": our(number_format="float32", compiles=False,
+                                  keeps=False)}
+    if not options.masked:
+        sides["in float32"] = our(number_format="float32")
+        sides["not compiled"] = our(compiles=False)
+        sides["memory given back"] = our(keeps=False)
+        sides["transformers"] = "transformers", {}
     if options.nanogpt:
-        sides["nanoGPT"] = ("nanoGPT", dict(checkout=options.nanogpt))
+        sides["nanoGPT"] = "nanoGPT", dict(checkout=options.nanogpt)
     return sides
 
 
