@@ -192,10 +192,7 @@ assert sizes.half().min() == 0
 
 # %% tags=["remove-cell"]
 from course_lib.machine import autocast, instructions
-from course_lib.showing import load_result
 from course_lib.training.processor import speeds
-import matplotlib.pyplot as plt
-import numpy as np
 
 # %%
 found = speeds()  # tried once on a machine, then read from a file
@@ -203,7 +200,8 @@ print("instructions:", *instructions())
 for scale in ("laptop", "evening"):
     for name, speed in found.get(scale, {}).items():
         print(f"{scale:8} {name:9}{speed:8,.0f} tokens/s")
-print("bfloat16 ended the child with", found.get("died", "nothing wrong"))
+if "died" in found:
+    print("bfloat16 ended the child with", found["died"])
 
 # %% [markdown]
 # That is the evidence by which the trainer chooses on this machine: bfloat16
@@ -227,47 +225,6 @@ print(f"the gradient in {formats[-1]} is off by "
       f"{off / sums['float32'].norm():.1%} of its length")
 
 # %% [markdown]
-# :::{admonition} Predict
-# :class: hint
-# A whole run takes thousands of such steps. At its end, is a model trained in
-# bfloat16 further from one trained in float32 than two models are from each
-# other that began with different random numbers?
-# :::
-#
-# That takes too long for a chapter, so {numref}`fig-formats` is recorded: the
-# `evening` scale's model on books, in both formats, each with two seeds.
-
-# %% mystnb={"figure": {"caption": "Validation loss of three runs, less that of a fourth: the first seed in float32.", "name": "fig-formats"}, "image": {"alt": "Differences of validation loss against the step. FORMATS_ALT"}}
-recorded = load_result("formats.json")
-curves = {(run["number_format"], run["seed"]): np.array(run["curve"])
-          for run in recorded["runs"]}
-base = curves["float32", 0]
-for (name, seed), curve in curves.items():
-    if (name, seed) != ("float32", 0):
-        plt.plot(curve[:, 0], curve[:, 1] - base[:, 1],
-                 "-" if seed else "--", label=f"{name}, seed {seed}")
-plt.axhline(0, color="grey", lw=1)
-plt.xlabel("step")
-plt.ylabel("nats per token from float32, seed 0")
-plt.legend();
-
-# %%
-ends = {(run["number_format"], run["seed"]): run["loss"]
-        for run in recorded["runs"]}
-print(f"{'':9}   seed 0   seed 1")
-for name in ("float32", "bfloat16"):
-    print(f"{name:9}{ends[name, 0]:9.4f}{ends[name, 1]:9.4f}")
-
-# %% tags=["remove-cell"]
-apart = max(abs(ends["float32", s] - ends["bfloat16", s]) for s in (0, 1))
-luck = min(abs(ends[name, 0] - ends[name, 1])
-           for name in ("float32", "bfloat16"))
-assert apart < luck
-
-# %% [markdown]
-# The formats differ by less than the seeds do: what bfloat16 rounds away is
-# noise beside the noise of the batches.
-#
 # The V100 and the T4 have float16 only, where
 # small gradients become zero. They are few here, but there are models that do
 # not train without them {cite}`micikevicius2018`. So the `scaler` multiplies
@@ -300,6 +257,7 @@ show_source(learning_rate)
 # %% mystnb={"figure": {"caption": "The learning rate of this run, and the cosine of older recipes.", "name": "fig-schedule"}, "image": {"alt": "The learning rate rises in a short straight line, stays level for most of the run and falls in a straight line to zero. A dashed half-cosine begins to fall at once and ends at a tenth."}}
 from dataclasses import replace
 
+import matplotlib.pyplot as plt
 
 older = replace(preset, schedule="cosine")
 for plan, style in (preset, "-"), (older, "--"):
@@ -396,6 +354,7 @@ if run.record["corpus"]["name"].startswith("stories"):
 # was counted. With a large vocabulary that makes the later ones too low.)
 
 # %%
+import numpy as np
 
 piece = np.array(train_tokens.ids[:2_000_000], np.int64)
 groups, known = 0, 0.0
@@ -477,6 +436,7 @@ print(f"missed by {miss:+.3f} nats")
 # two seeds, recorded.
 
 # %%
+from course_lib.showing import load_result
 
 whole = load_result("laptop_whole.json")
 ends = {}
@@ -765,8 +725,9 @@ show_source(Trainer.resume)
 # %% [markdown]
 # Before anything is loaded, its checksum is verified. Then the fingerprint must
 # be the same: the tokenizer, the token files, and every number that decides the
-# weights. What was found out on the first machine, the number format and how
-# many rows fit at once, stands in the run's `settings.json` and is kept to.
+# weights. What was found out on the first machine, the number format, how many
+# rows fit at once and whether to compile, stands in the run's `settings.json`
+# and is kept to.
 #
 # So let a machine die. We train a small model once without trouble. Then a
 # process of its own trains another one from the same seed, and as soon as its

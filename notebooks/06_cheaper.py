@@ -88,20 +88,35 @@ print(f"full preset, {where['threads']} threads of an "
       f"{where['device']} ({', '.join(where['instructions'])})")
 for name, side in step["rows"][-1]["sides"].items():
     kind = side.get("number_format", "float32")
+    share = side["flop_per_second"] / peaks[kind]
     print(f"{name:17}{side['tokens_per_second']:5,.0f} tokens/s, "
-          f"{side['flop_per_second'] / peaks[kind]:.0%} of the peak in {kind}")
+          f"{share:.0%} of the peak in {kind}")
 
 # %% [markdown]
-# The first line is what `course train` does, and each of the next leaves out
-# one of its means. The largest is bfloat16, where the processor has
-# instructions for it ([chapter 4](04_training.ipynb) tries). The next is not
-# about computing at all. A step makes the same large tensors as the step before
-# it, but the system's `malloc` hands their memory back in between, and the
-# system fills what it hands out with zeros, page by page. The trainer asks
-# `malloc` to keep it. Then comes attention, whose kernel for processors is slow
-# in bfloat16: plain matrix products in blocks take half as long. What is left,
-# the many small operations between the products, `torch.compile` merges.
-#
+# The first line is what `course train` does. This book's first edition had none
+# of its means, and the three lines after it leave out one each. The largest is
+# bfloat16, where the processor has instructions for it
+# ([chapter 4](04_training.ipynb) tries). The next is not about computing at
+# all. A step makes the same large tensors as the step before it, but `malloc`
+# gives their memory back in between, and what the system hands out again it
+# first fills with zeros, page by page. So the trainer asks `malloc` to keep it.
+# The many small operations between the products `torch.compile` merges. A
+# fourth means is hidden in all lines with bfloat16: PyTorch's attention kernel
+# for processors is slow in it, and plain matrix products, in blocks of queries,
+# are faster.
+
+# %%
+for row in load_result("attention.json")["rows"]:
+    took = row["milliseconds"]
+    print(f"{row['scale']:8} {row['number_format']:9} kernel "
+          f"{took['kernel']:6.1f} ms, blocks {took['blocks']:6.1f} ms")
+
+# %% tags=["remove-cell"]
+assert all(row["blocks_are_faster"][0] > 1
+           for row in load_result("attention.json")["rows"]
+           if row["number_format"] == "bfloat16")
+
+# %% [markdown]
 # The loss is a case of its own. Over 50,304 logits a token it can be had in
 # three ways with the same result ([chapter 1](01_architecture.ipynb) has more
 # about it). The trainer takes the chunks:

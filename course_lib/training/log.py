@@ -69,6 +69,13 @@ class Log:
         self._write("log.jsonl", records)
         return records[-1]
 
+    def sync(self) -> None:
+        """Wait until all that was written is on the disk, and not only with
+        the system: before a checkpoint, whose steps the log must have."""
+        for name in ("log.jsonl", "timing.jsonl") if self.writes else ():
+            with (self.folder / name).open("a") as file:
+                os.fsync(file.fileno())
+
     def time(self, **record) -> None:
         """A line of timing.jsonl."""
         self._write("timing.jsonl", [record])
@@ -100,8 +107,6 @@ def _board(folder: Path, step: int):
 def _append(path: Path, records: list[dict]) -> None:
     with path.open("a", encoding="utf-8") as file:
         file.write("".join(json.dumps(r) + "\n" for r in records))
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def read_log(path) -> list[dict]:

@@ -46,8 +46,9 @@ class Options:
 
 def curve_tokens(preset: Preset) -> int:
     """Held-out tokens for a point of the validation curve: a forward pass is
-    a third of a step, so all points take a hundredth of the run at most."""
-    share = preset.tokens * 3 // (100 * (EVALUATIONS + 1))
+    a third of a step, so all points take a hundredth of the run at most,
+    overheads included."""
+    share = preset.tokens * 2 // (100 * (EVALUATIONS + 1))
     return max(1, min(VALIDATION_TOKENS, share))
 
 

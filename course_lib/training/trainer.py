@@ -320,6 +320,7 @@ class Trainer:
         if not all(p.isfinite().all() for p in self.model.parameters()):
             raise Diverged(f"a weight is no number after step {self.step}: "
                            "lower the learning rate")
+        self.log.sync()
         if self.world.first:
             scaler = {"scaler": self.scaler.state_dict()} \
                 if self.scaler.is_enabled() else {}
