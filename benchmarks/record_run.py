@@ -8,7 +8,7 @@ from pathlib import Path
 
 from baselines import baselines
 
-from course_lib.machine.device import choose_device
+from course_lib.machine.device import autocast, choose_device
 from course_lib.machine.files import write_json
 from course_lib.machine.origin import provenance
 from course_lib.measuring.evaluation import evaluate
@@ -23,7 +23,8 @@ CURVE_POINTS = 200
 
 def record(run: Run) -> dict:
     """Everything about a run that the book shows, as plain values."""
-    result = evaluate(run.model(), run.measured_tokens)
+    result = evaluate(run.model(), run.measured_tokens,
+                      precision=autocast("cpu", run.number_format))
     training = [r for r in run.log if "loss" in r]
     config = run.preset.model
     flop = (flops_per_token(config, config.context_length)
