@@ -29,6 +29,7 @@ import statistics
 import time
 
 import torch
+import torch._inductor.config
 
 from course_lib.machine.device import autocast, matmul_peak
 from course_lib.machine.files import write_json
@@ -128,6 +129,10 @@ MAKERS = {"nanoGPT": nano_gpt, "transformers": transformers_gpt2,
 
 def work(pipe, maker: str, scale: str, arguments: dict) -> None:
     """A side's process: a step for each word that comes."""
+    if MASK.items() <= os.environ.items():
+        # else Inductor writes AVX-512 beside ATen's AVX2, and the process
+        # ends in an exception
+        torch._inductor.config.cpp.simdlen = 256
     preset = load_preset(scale)
     step = MAKERS[maker](preset, **arguments)
     T = preset.model.context_length
