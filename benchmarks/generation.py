@@ -26,13 +26,13 @@ a trained model spares it.
 """
 
 import argparse
-import importlib.util
 import statistics
 import time
 from dataclasses import replace
 
 import torch
 from torch.nn import functional as F
+from training_step import nano_gpt_model
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from course_lib.machine.files import write_json
@@ -93,18 +93,9 @@ def transformers_gpt2(model):
 
 
 def nano_gpt(checkout, model):
-    """Karpathy's nanoGPT, its model.py loaded from a checkout."""
-    spec = importlib.util.spec_from_file_location(
-        "nanogpt_model", f"{checkout}/model.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    shape = model.config
-    theirs = module.GPT(module.GPTConfig(
-        block_size=shape.context_length, vocab_size=shape.vocab_size,
-        n_layer=shape.n_layer, n_head=shape.n_head, n_embd=shape.n_embd,
-        dropout=0.0, bias=True)).eval()
-    theirs.load_state_dict({**model.state_dict(),
-                            "lm_head.weight": model.head})
+    """Karpathy's nanoGPT, from a checkout."""
+    theirs = nano_gpt_model(checkout, model.config,
+                            model.state_dict()).eval()
 
     def run(rows, tokens):
         return theirs.generate(torch.tensor([PROMPT] * rows), tokens,

@@ -88,20 +88,26 @@ def transformers_gpt2(preset):
     return plain_step(model, optimizer, loss)
 
 
-def nano_gpt(preset, checkout):
-    """Karpathy's nanoGPT, its model.py loaded from a checkout."""
+def nano_gpt_model(checkout, shape, state):
+    """Karpathy's nanoGPT with these weights, its model.py loaded from a
+    checkout."""
     spec = importlib.util.spec_from_file_location(
         "nanogpt_model", f"{checkout}/model.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    shape = preset.model
     model = module.GPT(module.GPTConfig(
         block_size=shape.context_length, vocab_size=shape.vocab_size,
         n_layer=shape.n_layer, n_head=shape.n_head, n_embd=shape.n_embd,
         dropout=0.0, bias=True))
-    state = first_model(preset).state_dict()
     model.load_state_dict(
         {**state, "lm_head.weight": state["transformer.wte.weight"]})
+    return model
+
+
+def nano_gpt(preset, checkout):
+    """The same with the optimizer of its own trainer."""
+    model = nano_gpt_model(checkout, preset.model,
+                           first_model(preset).state_dict())
     optimizer = model.configure_optimizers(0.1, 1e-4, (0.9, 0.95), "cpu")
 
     def loss(ids, targets):

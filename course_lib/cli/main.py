@@ -3,6 +3,7 @@
 Every user's mistake ends in one line on stderr and exit code 2.
 """
 
+import functools
 import json
 import os
 import sys
@@ -58,25 +59,29 @@ def doctor(options) -> None:
     from course_lib.presets import PRESETS
     from course_lib.recipes import RECIPES
     device = machine.choose_device()
+    peak = functools.cache(
+        functools.partial(machine.matmul_peak, device))
     print(f"device     {machine.device_name(device)} ({device})")
     print(f"memory     {machine.memory(device) / 2**30:.1f} GiB")
     print(f"torch      {torch.__version__}, {torch.get_num_threads()} threads")
     for name in ("float32", *{"cuda": ["bfloat16", "float16"]}.get(
             device, [])):
-        print(f"matmul     {machine.matmul_peak(device, name) / 1e12:.3g} "
-              f"TFLOP/s in {name}, measured")
+        print(f"matmul     {peak(name) / 1e12:.3g} TFLOP/s in {name}, "
+              "measured")
     if device == "cpu":
-        for line in processor_lines(RECIPES["modern"].at(PRESETS["evening"])):
+        evening = RECIPES["modern"].at(PRESETS["evening"])
+        for line in processor_lines(evening, peak):
             print(line, flush=True)
     else:
         print(f"precision  {machine.precision(device)}")
     for preset in PRESETS.values():
-        print(scale_line(preset, device), flush=True)
+        print(scale_line(preset, device, peak), flush=True)
 
 
-def processor_lines(preset):
-    """What the processor does best and why, tried anew."""
-    from course_lib.machine.device import instructions, matmul_peak
+def processor_lines(preset, peak):
+    """What the processor does best and why, tried anew; `peak(format)` is
+    the FLOP/s of large products."""
+    from course_lib.machine.device import instructions
     from course_lib.training import processor
     yield "processor  " + ", ".join(instructions())
     found = processor.speeds(refresh=True)
@@ -84,8 +89,8 @@ def processor_lines(preset):
         yield ("precision  float32: a process that tried bfloat16 ended with "
                f"{found['died']}")
     else:
-        yield (f"matmul     {matmul_peak('cpu', 'bfloat16') / 1e12:.3g} "
-               "TFLOP/s in bfloat16, measured")
+        yield (f"matmul     {peak('bfloat16') / 1e12:.3g} TFLOP/s in "
+               "bfloat16, measured")
         for scale, speed in found.items():
             yield (f"precision  {scale}: in bfloat16 a training step is "
                    f"{speed['bfloat16'] / speed['float32']:.2f} times as fast "
@@ -104,9 +109,8 @@ def processor_lines(preset):
     yield line
 
 
-def scale_line(preset, device: str) -> str:
+def scale_line(preset, device: str, peak) -> str:
     """What a scale takes on this machine, and what it would cost."""
-    from course_lib.machine.device import matmul_peak
     from course_lib.machine.gpus import hourly_price
     from course_lib.model.cost import flops_per_token
     from course_lib.scaling.budget import dollars, hours
@@ -117,8 +121,8 @@ def scale_line(preset, device: str) -> str:
     work = flops_per_token(preset.model, preset.model.context_length)
     mine = preset.tokens / speed / 3600
     line = (f"{preset.name:<10} {speed:,.0f} tokens/s in {kind} "
-            f"({work * speed / matmul_peak(device, kind):.0%} of the matmul "
-            f"peak): {duration(mine)}")
+            f"({work * speed / peak(kind):.0%} of the matmul peak): "
+            f"{duration(mine)}")
     price = hourly_price(device)
     if price:
         return line + f", ${mine * price:.2f} at ${price}/h"

@@ -15,9 +15,9 @@ def keep_memory() -> bool:
 
     Each step makes the same large tensors anew. By default malloc returns
     theirs to the system and asks again, and the system fills what it gives
-    with zeros, page by page: 200,000 page faults, a fifth of a step, where
-    4,096 tokens have 8,192 logits each. The price is that the process stays
-    as large as it once was.
+    with zeros, page by page; what that costs is "memory given back" in
+    book/results/training_step.json. The price is that the process stays as
+    large as it once was.
     """
     if not sys.platform.startswith("linux"):
         return False

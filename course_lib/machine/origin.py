@@ -10,11 +10,7 @@ from pathlib import Path
 
 import torch
 
-from course_lib.machine.device import (
-    device_name,
-    instructions,
-    precision,
-)
+from course_lib.machine.device import device_name, instructions, precision
 
 ROOT = Path(__file__).resolve().parents[2]  # of the project
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from course_lib.machine.device import device_name, instructions, precision
-from course_lib.machine.files import read_json, write_json
+from course_lib.machine.files import write_json
 from course_lib.model.config import GPTConfig
 from course_lib.model.cost import flops_per_token
 from course_lib.presets import PRESETS, Preset
@@ -107,19 +107,21 @@ def _found(name: str, asked: dict, refresh: bool) -> dict:
     key = ", ".join([device_name("cpu"), *instructions(), name,
                      f"{torch.get_num_threads()} threads",
                      f"torch {torch.__version__}"])
-    known = read_json(path, [key]).get(key)
+    known = _all_found(path).get(key)
     if known and not refresh:
         return known
     found = _in_a_child(asked)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, {**_whole(path), key: found})
+        # read again: another process may have added to it
+        write_json(path, {**_all_found(path), key: found})
     except OSError:
         pass  # nowhere to keep it: tried anew next time
     return found
 
 
-def _whole(path: Path) -> dict:
+def _all_found(path: Path) -> dict:
+    """What the file holds; nothing where it is damaged or not there."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
         return value if isinstance(value, dict) else {}
@@ -131,8 +133,8 @@ def _in_a_child(asked: dict) -> dict:
     """What a trial prints, a line of JSON for each result, and "died" where
     it did not live to the end."""
     child = subprocess.run(
-        [sys.executable, "-m", TRIAL,
-         json.dumps(asked)], capture_output=True, text=True,
+        [sys.executable, "-m", TRIAL, json.dumps(asked)],
+        capture_output=True, text=True,
         env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())})
     found = {}
     for line in child.stdout.splitlines():

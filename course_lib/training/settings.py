@@ -51,8 +51,10 @@ def choose_compiling(wanted: bool | None, preset: Preset, device: str,
                      world: World, number_format: str) -> bool:
     """Whether to compile, as `wanted`, or without a wish on every GPU, and
     on a CPU where it pays."""
-    if wanted is not None or device != "cpu":
-        return device == "cuda" if wanted is None else wanted
+    if wanted is not None:
+        return wanted
+    if device != "cpu":
+        return device == "cuda"
     return world.size == 1 and processor.compile_pays(preset, number_format)
 
 
