@@ -10,9 +10,9 @@ import resource, sys, torch
 from course_lib.machine.memory import keep_memory
 from course_lib.model.loss import all_logits_at_once
 kept = sys.argv[1] == "keep" and keep_memory()
-x = torch.randn(2048, 64, requires_grad=True)
+x = torch.randn(1100, 64, requires_grad=True)
 weight = torch.randn(8192, 64, requires_grad=True)
-targets = torch.zeros(2048, dtype=torch.long)
+targets = torch.zeros(1100, dtype=torch.long)
 def faults(steps):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(steps):
