@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 from course_lib.stories import generator as stories
+from course_lib.text.books import cleaned
 from course_lib.text.documents import (
     Corpus,
     is_text,
@@ -17,7 +18,9 @@ STORIES = 10_000
 
 def load_corpus(*specs: str) -> Corpus:
     """A corpus from `stories`, `stories:COUNT`, `bookcorpus`, a dataset on
-    the Hub (`hub:OWNER/NAME`, see `course_lib.text.hub_corpus`), or paths.
+    the Hub (`hub:OWNER/NAME`, see `course_lib.text.hub_corpus`), paths, or
+    books at paths, of which the first begins with `books:`
+    (`course_lib.text.books`).
 
     Paths are files or folders (searched for .parquet, .txt and .jsonl, the
     last two plain or compressed with gzip, xz or Zstandard). Raises
@@ -33,6 +36,8 @@ def load_corpus(*specs: str) -> Corpus:
         return _stories(rest)
     if len(specs) == 1 and kind in ("bookcorpus", "hub", "stream"):
         return load_hub_corpus(str(specs[0]))
+    if kind == "books" and rest:
+        return cleaned(_files(find_files((rest, *specs[1:]))))
     return _files(find_files(specs))
 
 
