@@ -2,7 +2,8 @@
 from D tokens? Sweeps, for a rule.
 
     python benchmarks/rates.py BOOKS --name books [--scale evening]
-        [--recipe modern] [--workers 2]
+        [--recipe modern] [--start 0.008] [--workers 2]
+        --points 2/64/2:1.6e6:1024,1/12/1:300e3:128
 
 A point is a size of model, a number of tokens and a batch. At each, the rate
 goes up or down by factors of two until the best lies between two others; a
@@ -30,6 +31,7 @@ from course_lib.model.cost import count_parameters, flops_per_token
 from course_lib.presets import Preset, load_preset
 from course_lib.recipes import find_recipe
 from course_lib.runs import open_run, prepare
+from course_lib.scaling.hyperparameters import STEP_LAW
 from course_lib.showing.page import RESULTS
 from course_lib.stages import home
 from course_lib.text.corpus import load_corpus
@@ -37,7 +39,7 @@ from course_lib.training.log import Diverged
 from course_lib.training.processor import number_format
 from course_lib.training.trainer import train
 
-MEASURED_ON = 524_288  # held-out tokens
+MEASURED_ON = 131_072  # held-out tokens
 FACTOR, MOST = 2.0, 7  # between rates; runs at a point
 
 
@@ -60,18 +62,14 @@ class Point:
                        warmup_steps=min(base.warmup_steps, steps // 10))
 
 
-def step_law(N: float, D: float) -> float:
-    """The rate that Li et al. 2025 found for AdamW and larger models."""
-    return 1.79 * N**-0.713 * D**0.307
-
-
-def sweep(folder: Path, base: Preset, point: Point) -> dict:
+def sweep(folder: Path, base: Preset, point: Point,
+          start: float | None) -> dict:
     """Losses of a point by rate, until the best is between two others."""
     torch.set_num_threads(1)
     run, losses = open_run(folder), {}
     model = point.preset(base, 1.0).model
     N = count_parameters(model).total
-    at = 2.0 ** round(math.log2(step_law(N, point.tokens)))
+    at = 2.0 ** round(math.log2(start or STEP_LAW.rate(N, point.tokens)))
 
     def measure(rate):
         if rate in losses:
@@ -110,8 +108,8 @@ def bottom(losses: dict) -> dict:
     if not np.all(np.isfinite(y)):
         return {}
     a, b, c = np.polyfit(x - x[1], y, 2)
-    return dict(rate=2.0 ** (x[1] - b / (2 * a)), loss=c - b * b / (4 * a),
-                cost=a)
+    return dict(rate=float(2.0 ** (x[1] - b / (2 * a))),
+                loss=float(c - b * b / (4 * a)), cost=float(a))
 
 
 def points_of(text: str) -> list[Point]:
@@ -133,6 +131,8 @@ def main():
                         metavar="L/C/H:TOKENS:BATCH,...")
     parser.add_argument("--scale", default="evening")
     parser.add_argument("--recipe", default="modern")
+    parser.add_argument("--start", type=float, help="rate to begin at; the "
+                        "step law's without")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     options = parser.parse_args()
     base = find_recipe(options.recipe).at(load_preset(options.scale))
@@ -144,7 +144,8 @@ def main():
     missing = [point for point in options.points
                if asdict(point) not in [each["point"] for each in done]]
     with ProcessPoolExecutor(options.workers, get_context("spawn")) as pool:
-        jobs = [pool.submit(sweep, folder, base, point) for point in missing]
+        jobs = [pool.submit(sweep, folder, base, point, options.start)
+                for point in missing]
         for job in as_completed(jobs):
             done.append(job.result())
             print(done[-1], flush=True)

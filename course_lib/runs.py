@@ -84,6 +84,12 @@ class Run:
         return read_settings(self.folder).get("number_format")
 
     @property
+    def forecast(self) -> dict | None:
+        """What was predicted of it when it was prepared
+        (`scaling.Forecast`), where anything was."""
+        return self.record.get("forecast")
+
+    @property
     def log(self) -> list[dict]:
         """The records of log.jsonl, oldest first."""
         return read_log(self.folder / "log.jsonl")
@@ -169,8 +175,10 @@ def open_run(folder) -> Run:
 
 
 def prepare(folder, preset: Preset, corpus: Corpus,
-            report: Callable[[str], None] = lambda line: None) -> Run:
-    """Make a run folder ready for training: tokenizer and token files.
+            report: Callable[[str], None] = lambda line: None,
+            forecast: dict | None = None) -> Run:
+    """Make a run folder ready for training: tokenizer and token files, and
+    the `forecast` that was made for it.
 
     Doing it again with the same preset and corpus changes nothing. Raises
     FileExistsError when the folder holds anything else, and ValueError when
@@ -185,16 +193,17 @@ def prepare(folder, preset: Preset, corpus: Corpus,
         raise ValueError(f"{ascii(str(folder))} is not UTF-8: choose another "
                          "name for the run folder") from None
     if (folder / "run.json").exists():
-        return _prepare(folder, preset, corpus, report)
+        return _prepare(folder, preset, corpus, report, forecast)
     if folder.exists() and not folder.is_dir() or not _ours(folder):
         raise FileExistsError(f"{folder} exists and is no run folder: "
                               "choose a new one with --out")
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
-        return _prepare(folder, preset, corpus, report)
+        return _prepare(folder, preset, corpus, report, forecast)
 
 
-def _prepare(folder: Path, preset: Preset, corpus: Corpus, report) -> Run:
+def _prepare(folder: Path, preset: Preset, corpus: Corpus, report,
+             forecast) -> Run:
     wanted = dict(preset=preset.to_dict(),
                   corpus=dict(name=corpus.name,
                               fingerprint=corpus.fingerprint,
@@ -240,7 +249,8 @@ def _prepare(folder: Path, preset: Preset, corpus: Corpus, report) -> Run:
                f"less with --tokens {MANY_PASSES * files['train']['tokens']}")
     write_json(folder / "run.json", dict(
         **wanted, split=rule, files=files, tokenizer_bytes=TOKENIZER_BYTES,
-        prepared=provenance(choose_device())))
+        prepared=provenance(choose_device()),
+        **(dict(forecast=forecast) if forecast else {})))
     return open_run(folder)
 
 

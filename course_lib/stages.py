@@ -23,6 +23,7 @@ from course_lib.runs import Run, prepare
 from course_lib.scaling import ladder as ladders
 from course_lib.scaling.fits import bootstrap
 from course_lib.scaling.rungs import Ladder, Prediction, ahead, load, rungs
+from course_lib.stories import generator as stories
 from course_lib.text.corpus import load_corpus
 from course_lib.text.token_files import Tokens
 from course_lib.text.tokenizer import Tokenizer
@@ -79,7 +80,7 @@ def trained(preset: Preset) -> Run:
 def ladder(preset: Preset, report=print) -> Ladder:
     """The preset's ladder, loaded where it was recorded or measured before,
     else measured now. `report` is told which."""
-    path = RECORDED / f"ladder_{preset.name}.json"
+    path = RECORDED / ladder_file(preset)
     plan = rungs(preset)
     found = load(path) if path.is_file() else None
     if found and list(found.rungs) == plan:
@@ -93,6 +94,26 @@ def ladder(preset: Preset, report=print) -> Ladder:
     report(f"{len(plan)} runs, trained here; this call took "
            f"{time.monotonic() - began:.0f} s")
     return load(path)
+
+
+def ladder_file(preset: Preset) -> str:
+    """The name of a recorded ladder: of a scale, thus of a text and a
+    tokenizer, and of a recipe."""
+    return f"ladder_{preset.name}_{preset.recipe}.json"
+
+
+def recorded_ladder(preset: Preset) -> Ladder | None:
+    """The ladder of a scale and a recipe, where one was recorded."""
+    path = RECORDED / ladder_file(preset)
+    return load(path) if path.is_file() else None
+
+
+def loss_floor(preset: Preset, ladder: Ladder) -> float:
+    """Nats per token that no model gets below, on text whose entropy is
+    known; 0 for other text."""
+    if not preset.corpus.startswith("stories"):
+        return 0.0
+    return stories.entropy_bits_per_byte() / ladder.bits_per_byte(1.0)
 
 
 def prediction(preset: Preset, fits=None) -> Prediction:

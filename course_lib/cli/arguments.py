@@ -83,10 +83,24 @@ FOLDERS = {
 
 
 def _plan(add):
-    add("--dollars", type=float, required=True, help="budget in US$")
-    add("--gpu", default="A100", help="a name from the book's table")
-    add("--mfu", type=float, default=GPU_MFU, help="share of the GPU's peak "
-        "that training reaches: an assumption unless you measured it")
+    _budget(add)
+    add("--recipe", default="modern", help="gpt2 or modern: whose law is "
+        "asked")
+    add("--tokens", type=number, help="the most to train on")
+    add("--corpus", nargs="+", metavar="CORPUS", help="the text there is, "
+        "as for prepare: it bounds the tokens, and `stories` has a law of "
+        "its own")
+
+
+def _budget(add):
+    """The dial: one number of time or money."""
+    add("--hours", type=float, help="budget in hours, on this machine "
+        "without --gpu: its speed is measured, which takes seconds")
+    add("--dollars", type=float, help="budget in US$, on a GPU")
+    add("--gpu", help="a name from the book's table; A100 for --dollars "
+        "without")
+    add("--mfu", type=float, help="share of the GPU's peak that training "
+        f"reaches, {GPU_MFU} without: an assumption unless you measured it")
 
 
 def _prepare(add):
@@ -96,8 +110,10 @@ def _prepare(add):
         "preset's without")
     add("--preset", default=None, help="the scale: smoke, laptop, evening or "
         "full; $COURSE_SCALE or laptop without")
-    add("--recipe", default="gpt2", help="2023, gpt2 or modern: how text "
-        "becomes rows, what the model is made of, how it learns")
+    _budget(add)
+    add("--recipe", help="2023, gpt2 or modern: how text becomes rows, what "
+        "the model is made of, how it learns; gpt2 without, and modern for a "
+        "budget")
     add("--change", nargs="+", type=field_value, metavar="FIELD=VALUE",
         default=[], help="parts of the recipe, such as optimizer=adamw, "
         "norm=layer or rate=0.5, a multiple of the preset's learning rate")

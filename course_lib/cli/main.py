@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from course_lib.cli.arguments import SHAPE, TRAINING, parser
+from course_lib.cli.planning import plan
 from course_lib.scaling.budget import GPU_MFU
 
 
@@ -141,31 +142,23 @@ def duration(hours: float) -> str:
     return f"{hours:.1f} hours" if hours < 72 else f"{hours / 24:.1f} days"
 
 
-def plan(options) -> None:
-    """What a budget buys: compute, model, tokens, loss."""
-    from course_lib.scaling import budget
-    from course_lib.scaling.laws import PUBLISHED, ScalingLaw
-    of = options.dollars, options.gpu, options.mfu
-    print(*budget.plan(*of).lines(), sep="\n")
-    others = [budget.plan(*of, law).N for law in PUBLISHED.values()
-              if isinstance(law, ScalingLaw)]
-    print(f"others   the published constants choose "
-          f"{budget.count(min(others))} to {budget.count(max(others))} "
-          "parameters")
-
-
 def prepare(options) -> None:
     """Make a run folder with tokenizer and token files."""
     from course_lib.presets import PROSE_TOKENS, for_prose, load_preset
     from course_lib.recipes import find_recipe
     from course_lib.runs import first_bytes, prepare
     from course_lib.text.corpus import load_corpus
+    dialled = options.hours is not None or options.dollars is not None
+    options.recipe = options.recipe or ("modern" if dialled else "gpt2")
+    corpus = load_corpus(*(options.corpus or [
+        load_preset(options.preset).corpus]))
+    if dialled:
+        return prepare_dialled(options, corpus)
     preset, recipe = load_preset(options.preset), find_recipe(options.recipe)
     if options.change:
         said = ", ".join(f"{name}={value}" for name, value in options.change)
         recipe = recipe.but(name=f"{recipe.name} with {said}",
                             **dict(options.change))
-    corpus = load_corpus(*(options.corpus or [preset.corpus]))
     if not corpus.name.startswith("stories"):
         texts = first_bytes(corpus.texts(), PROSE_TOKENS)
         preset = for_prose(preset, sum(map(len, texts)))
@@ -176,6 +169,34 @@ def prepare(options) -> None:
     preset = recipe.at(preset)
     preset = replace(preset, model=replace(preset.model, **model), **run)
     run = prepare(options.out, preset, corpus, print)
+    print(f"ready: course train {run.folder}")
+    return None
+
+
+def prepare_dialled(options, corpus) -> None:
+    """The run that a budget of time or money buys, with what is predicted of
+    it."""
+    from dataclasses import asdict
+
+    from course_lib.cli.planning import (
+        chosen,
+        cost_lines,
+        different_tokens,
+        ladder_of,
+    )
+    from course_lib.runs import prepare
+    fixed = [flag for name, (flag, _) in SHAPE.items()
+             if getattr(options, name) is not None]
+    if options.preset or options.change or fixed:
+        raise ValueError("a budget sets size and recipe's numbers: leave out "
+                         + (" ".join(fixed) or "--preset and --change"))
+    choice = chosen(options, different_tokens(corpus, ladder_of(options)))
+    if choice is None:
+        raise ValueError("so large a budget is beyond the ladder: `course "
+                         "plan` says what the published laws make of it")
+    print(*cost_lines(options, choice), *choice.lines(), sep="\n")
+    run = prepare(options.out, choice.preset, corpus, print,
+                  asdict(choice.forecast))
     print(f"ready: course train {run.folder}")
 
 
@@ -201,6 +222,18 @@ def train(options) -> None:
               f"{run.preset.steps:,}: course train {run.folder} --resume")
         return 130
     print(figures(result.evaluation))
+    if run.forecast:
+        print(outcome(run.forecast, result.evaluation.loss))
+
+
+def outcome(forecast: dict, loss: float) -> str:
+    """What was predicted of a run, and how it ended."""
+    low, high = forecast["low"], forecast["high"]
+    where = "within" if low <= loss <= high else \
+        "above" if loss > high else "below"
+    return (f"predicted {forecast['loss']:.3f} ({forecast['level']:.0%}: "
+            f"{low:.3f} to {high:.3f}), measured {loss:.3f}: {where} the "
+            "interval")
 
 
 def figures(evaluation) -> str:

@@ -10,7 +10,7 @@ import csv
 import hashlib
 import os
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -83,14 +83,19 @@ class Bootstrap:
                      for i in range(2))
 
 
-def fit(N, D, loss, weights=None) -> Fit:
+def fit(N, D, loss, weights=None, floor: float = 0.0) -> Fit:
     """The law that minimises the objective over the runs.
 
     N, D and loss are (n,): parameters, tokens, nats per token. `weights`
-    (n,) count a run that many times. Raises ValueError when a value is not
-    a positive number (naming its rows) or when the runs cannot identify the
-    constants (naming which).
+    (n,) count a run that many times. `floor` is a loss in nats that is known
+    to be below all others, such as the entropy of the text: what is fitted
+    then is what lies above it, and E cannot fall below. Raises ValueError
+    when a value is not a positive number (naming its rows) or when the runs
+    cannot identify the constants (naming which).
     """
+    if floor:
+        found = fit(N, D, np.subtract(loss, floor), weights)
+        return replace(found, law=_raised(found.law, floor))
     data, w = _prepare(N, D, loss, weights)
     theta, value = polish(starts(data, w), data, w[None], (1e-1, 1e-2, DELTA))
     constants, sound = _constants(theta, data)
@@ -105,14 +110,21 @@ def fit(N, D, loss, weights=None) -> Fit:
 
 
 def bootstrap(N, D, loss, resamples: int = 1000, seed: int = 0,
-              weights=None) -> Bootstrap:
-    """Refit to `resamples` samples of the runs, drawn with replacement.
+              weights=None, floor: float = 0.0) -> Bootstrap:
+    """Refit to `resamples` samples of the runs, drawn with replacement;
+    `weights` and `floor` as in `fit`.
 
     A resample is a vector of counts, so all share one set of points, and
     Newton's method starts each from the fit of the whole.
     """
     if resamples < 2:
         raise ValueError(f"resamples must be 2 or more, not {resamples}")
+    if floor:
+        found = bootstrap(N, D, np.subtract(loss, floor), resamples, seed,
+                          weights)
+        return Bootstrap(
+            replace(found.fit, law=_raised(found.fit.law, floor)),
+            _raised(found.laws, floor), found.dropped)
     data, w = _prepare(N, D, loss, weights)
     whole = fit(N, D, loss, weights)
     start = _theta(whole.law, data)[None]
@@ -217,6 +229,10 @@ def _prepare(N, D, loss, weights):
                          "B and beta")
     centre = used.mean(1)
     return Points(*(logs - centre[:, None]), centre), w
+
+
+def _raised(law: ScalingLaw, floor: float) -> ScalingLaw:
+    return replace(law, E=law.E + floor)
 
 
 def _theta(law, data):

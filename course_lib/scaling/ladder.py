@@ -23,6 +23,7 @@ from course_lib.presets import Preset
 from course_lib.runs import Run, open_run
 from course_lib.scaling.fits import bootstrap
 from course_lib.scaling.rungs import Rung, ahead, load
+from course_lib.training.processor import number_format
 from course_lib.training.trainer import train
 
 VALIDATION = 131_072  # tokens: of stories, within 0.003 nats of all of them
@@ -30,11 +31,13 @@ POINTS = 40  # of a recorded training curve, at most
 RESAMPLES = 1000
 
 
-def measure(run: Run, rung: Preset, validation: int = VALIDATION):
+def measure(run: Run, rung: Preset, validation: int = VALIDATION,
+            number_format: str | None = None):
     """Train one rung on a run's text; (validation loss, curve), in nats per
     token. The loss is that of about `validation` held-out tokens."""
     ended = train(None, rung, run.train_tokens, run.measured_tokens,
-                  evaluate_at=(), final_tokens=validation, progress=False)
+                  evaluate_at=(), final_tokens=validation, progress=False,
+                  number_format=number_format, compiles=False)
     losses = [record["loss"] for record in ended.log if "loss" in record]
     stretches = np.array_split(losses, min(POINTS, rung.steps))
     ends = np.cumsum([len(part) for part in stretches]) * rung.batch_tokens
@@ -47,12 +50,16 @@ def measure_all(run: Run, plan: list[Rung], path: Path,
                 workers: int = 1, validation: int = VALIDATION) -> None:
     """Measure every rung that the file at `path` does not hold, on so many
     processes of one thread each: the models are so small that threads would
-    mostly wait for each other. Runs of another plan are dropped.
+    mostly wait for each other. Runs of another plan are dropped. All are
+    trained in one number format, that of the widest, so that none is better
+    or worse for its format.
 
     Beside the runs the file says how many tokens of held-out text they were
     measured on, and how many tokens and bytes all of it has, so that nats
     can be turned into bits per byte."""
-    held = {}
+    held, device = {}, choose_device()
+    widest = max(plan, key=lambda rung: rung.preset.model.n_embd)
+    form = number_format(device, widest.preset.model)
     if path.is_file():
         held = {_key(r["rung"]): r for r in json.loads(
             path.read_text(encoding="utf-8"))["runs"]}
@@ -61,7 +68,7 @@ def measure_all(run: Run, plan: list[Rung], path: Path,
     missing = [rung for rung in wanted if _key(rung) not in held]
     with tqdm(total=len(plan), initial=len(held), desc="ladder", unit="run",
               mininterval=5) as bar:
-        for done in _measured(run, missing, workers, validation):
+        for done in _measured(run, missing, workers, validation, form):
             held[_key(done["rung"])] = done
             bar.update()
             write_json(path, dict(
@@ -71,7 +78,7 @@ def measure_all(run: Run, plan: list[Rung], path: Path,
                 measured_on=min(validation, run.val_tokens.tokens),
                 held_out=dict(tokens=run.val_tokens.tokens,
                               bytes=run.val_tokens.bytes),
-                provenance=provenance(choose_device())))
+                provenance=provenance(device, form)))
 
 
 def _key(rung: dict) -> str:
@@ -79,25 +86,25 @@ def _key(rung: dict) -> str:
     return json.dumps(Rung.from_dict(rung).to_dict(), sort_keys=True)
 
 
-def _measured(run: Run, missing: list[dict], workers: int, validation: int):
+def _measured(run: Run, missing: list[dict], workers: int, *how):
     """Each rung's record, as soon as it is there."""
     if workers == 1:
-        yield from (_one(run.folder, rung, validation) for rung in missing)
+        yield from (_one(run.folder, rung, *how) for rung in missing)
         return
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        # the longest first, so that none is left alone at the end
-        jobs = [pool.submit(_one, run.folder, rung, validation)
-                for rung in sorted(missing, key=lambda r: -r["budget"])]
+        jobs = [pool.submit(_one, run.folder, rung, *how)
+                for rung in missing]
         for job in as_completed(jobs):
             yield job.result()
 
 
-def _one(folder: Path, rung: dict, validation: int) -> dict:
+def _one(folder: Path, rung: dict, validation: int, form: str) -> dict:
     run, began = open_run(folder), time.monotonic()
     state, threads = torch.get_rng_state(), torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        loss, curve = measure(run, Rung.from_dict(rung).preset, validation)
+        loss, curve = measure(run, Rung.from_dict(rung).preset, validation,
+                              form)
     finally:
         torch.set_num_threads(threads)
         torch.set_rng_state(state)

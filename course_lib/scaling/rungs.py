@@ -1,12 +1,13 @@
 """The rungs of a ladder of small models: plan, results, predictions
 (chapter 2).
 
-Budgets of compute, each spent on five or six sizes of model: IsoFLOP curves,
-after Hoffmann et al. 2022 (approach 2). Tokenizer, text, batch and context are
-the preset's, so that nats mean the same, and every run has its own schedule
-that ends where the run ends: points along one long run would be too high (same
-paper, section 3.1). In every valley a second seed says how much of a
-difference is luck, and at both ends of the ladder other learning rates say
+Budgets of compute over two decades, each spent on five sizes of model: IsoFLOP
+curves, after Hoffmann et al. 2022 (approach 2). Tokenizer, text and context are
+the preset's, so that nats mean the same. Every run has the learning rate and
+the batch that are best for its size (`hyperparameters.py`) and its own
+schedule, which ends where the run ends: points along one long run would be too
+high (same paper, section 3.1). In every valley a second seed says how much of
+a difference is luck, and at both ends of the ladder other learning rates say
 whether the rule for them holds. `ladder.py` measures them.
 """
 
@@ -17,16 +18,18 @@ from pathlib import Path
 
 import numpy as np
 
+from course_lib.model.config import GPTConfig
 from course_lib.model.cost import count_parameters
 from course_lib.presets import Preset
 from course_lib.scaling.fits import Bootstrap, Runs
+from course_lib.scaling.hyperparameters import STEPS, rule_of
 
-# Widths as shares of the preset's C, with layers in proportion. A budget, a
-# share of the preset's own 6ND, is spent on neighbours among them: at laptop
-# size as far to the right as runs keep a thousand steps, or past the valley.
-WIDTHS = (1 / 8, 3 / 16, 1 / 4, 5 / 16, 3 / 8, 1 / 2, 5 / 8, 3 / 4, 7 / 8)
-BUDGETS = {1 / 32: WIDTHS[:5], 1 / 16: WIDTHS[1:6], 1 / 8: WIDTHS[2:8],
-           1 / 4: WIDTHS[3:9]}
+# Channels; a layer for every 32, as in the presets.
+WIDTHS = (8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256, 384,
+          512)
+SIZES, BUDGETS, APART = 5, 5, math.sqrt(10)
+SHARE = 1 / 8  # of the preset's own 6ND: the largest budget
+TOKENS_EACH = 20  # for a parameter: roughly where a valley has its bottom
 MIDDLE = 2  # place of the size in a valley that is trained twice
 RATES = (1 / 2, 2)  # times the rule's learning rate, to check the rule
 
@@ -136,15 +139,15 @@ class Prediction:
                 f"{self.low:.2f} to {self.high:.2f})")
 
 
-def rungs(preset: Preset) -> list[Rung]:
+def rungs(preset: Preset, top: float | None = None) -> list[Rung]:
     """The ladder of a preset: the valleys, then the second seeds at their
-    middles, then the other learning rates at both ends."""
-    N = count_parameters(preset.model).total
-    valleys = []
-    for share, widths in BUDGETS.items():
-        budget = share * 6 * N * preset.tokens
-        valleys.append([_rung(preset, width, budget) for width in widths])
-    middles = [valley[MIDDLE] for valley in valleys]
+    middles, then the other learning rates at both ends. `top` is the
+    largest budget in FLOP, a share of the preset's own 6ND without."""
+    top = top or SHARE * 6 * preset.tokens * count_parameters(
+        preset.model).total
+    valleys = [_valley(preset, top / APART**step)
+               for step in reversed(range(BUDGETS))]
+    middles = [valley[len(valley) // 2] for valley in valleys]
     again = [replace(rung, preset=replace(rung.preset, seed=preset.seed + 1))
              for rung in middles]
     checks = [replace(rung, rate=rate, preset=replace(
@@ -153,20 +156,46 @@ def rungs(preset: Preset) -> list[Rung]:
     return [rung for valley in valleys for rung in valley] + again + checks
 
 
-def _rung(preset: Preset, width: float, budget: float) -> Rung:
-    """The learning rate goes with 1/sqrt(C), the warm-up is a tenth of a run
-    at most, and the tokens are what the budget pays for."""
-    heads = max(1, round(preset.model.n_head * width))
-    C = max(1, round(preset.model.n_embd * width / heads)) * heads
-    model = replace(preset.model, n_embd=C, n_head=heads,
-                    n_layer=max(1, round(preset.model.n_layer * width)))
-    rate = preset.learning_rate * math.sqrt(preset.model.n_embd / C)
-    a_step = 6 * count_parameters(model).total * preset.batch_tokens
-    steps = max(2, round(budget / a_step))
-    return Rung(replace(
-        preset, model=model, tokens=steps * preset.batch_tokens,
-        learning_rate=rate,
-        warmup_steps=min(preset.warmup_steps, steps // 10)), budget)
+def shape(preset: Preset, width: int) -> GPTConfig:
+    """The preset's model in another width, layers and heads with it."""
+    heads = max(1, round(width / preset.model.head_width))
+    return replace(preset.model, n_embd=width, n_head=heads,
+                   n_layer=max(1, round(width / 32)))
+
+
+def sized(preset: Preset, model: GPTConfig, tokens: float) -> Preset:
+    """A run of `model` on about so many tokens, with the learning rate and
+    the batch that the recipe's rule says; its warm-up is a tenth of it at
+    most."""
+    rule = rule_of(preset.recipe)
+    batch = rule.batch(tokens, model.context_length, least_steps(preset))
+    steps = max(2, round(tokens / batch))
+    N = count_parameters(model).total
+    return replace(preset, model=model, tokens=steps * batch,
+                   batch_tokens=batch,
+                   learning_rate=rule.rate(N, steps * batch),
+                   warmup_steps=min(preset.warmup_steps, steps // 10))
+
+
+def least_steps(preset: Preset) -> int:
+    """Steps that a rung has at least: STEPS, or an eighth of the preset's
+    own where that has not so many, as in a rehearsal."""
+    return STEPS if preset.steps >= STEPS else max(1, preset.steps // 8)
+
+
+def _valley(preset: Preset, budget: float) -> list[Rung]:
+    """Neighbouring sizes around the best, of those that have enough steps of
+    a row at least."""
+    least = least_steps(preset) * preset.model.context_length
+    models = [shape(preset, width) for width in WIDTHS]
+    sizes = {model: count_parameters(model).total for model in models}
+    models = [m for m in models if budget / (6 * sizes[m]) >= least]
+    best = math.sqrt(budget / (6 * TOKENS_EACH))
+    nearest = min(range(len(models)), key=lambda i: abs(
+        math.log(sizes[models[i]] / best)))
+    first = max(0, min(nearest - MIDDLE, len(models) - SIZES))
+    return [Rung(sized(preset, model, budget / (6 * sizes[model])), budget)
+            for model in models[first:first + SIZES]]
 
 
 def load(path: Path) -> Ladder:

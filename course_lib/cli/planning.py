@@ -1,0 +1,119 @@
+"""`course plan`, and what `course prepare --hours` makes of it (chapter 2)."""
+
+from course_lib.scaling.budget import GPU_MFU
+
+FAR = 1_000  # times a ladder's largest budget: beyond, its law is not asked
+
+
+def plan(options) -> None:
+    """What a budget of time or money buys: model, tokens, rate, loss."""
+    if options.hours is None and options.dollars is None:
+        raise ValueError("give a budget: --hours 3, or --dollars 1 --gpu "
+                         "h100")
+    unique = None
+    if options.corpus:
+        from course_lib.text.corpus import load_corpus
+        corpus = load_corpus(*options.corpus)
+        unique = different_tokens(corpus, ladder_of(options))
+    choice = chosen(options, unique)
+    if choice:
+        print(*cost_lines(options, choice), *choice.lines(), sep="\n")
+    else:
+        published(options)
+
+
+def chosen(options, unique: int | None = None):
+    """The dial's choice for --hours on this machine or --dollars on a GPU;
+    None where the budget is far beyond what a ladder was measured for."""
+    from course_lib.machine.device import choose_device
+    from course_lib.machine.gpus import find_gpu
+    from course_lib.presets import load_preset
+    from course_lib.recipes import find_recipe
+    from course_lib.scaling import dial
+    from course_lib.stages import loss_floor
+    ladder = ladder_of(options)
+    scale = find_recipe(options.recipe).at(load_preset(scale_of(options)))
+    if options.dollars is not None or options.gpu:
+        gpu = find_gpu(options.gpu or "A100")
+        seconds = hours_of(options, gpu) * 3600
+        speed_of = dial.gpu_speed(gpu, options.mfu or GPU_MFU)
+        flop = seconds * gpu.peak_at() * (options.mfu or GPU_MFU)
+        if flop > FAR * ladder.budget.max():
+            return None
+    else:
+        seconds = options.hours * 3600
+        speed_of = dial.machine_speed(scale, choose_device())
+    return dial.choose(scale, ladder, seconds, speed_of, unique,
+                       getattr(options, "tokens", None),
+                       loss_floor(scale, ladder))
+
+
+def hours_of(options, gpu) -> float:
+    """Hours that the budget pays for."""
+    if options.dollars is None:
+        return options.hours
+    return options.dollars / gpu.dollars_per_hour
+
+
+def scale_of(options) -> str:
+    """The scale whose text and tokenizer the law is of: stories or books."""
+    stories = options.corpus and options.corpus[0].startswith("stories")
+    return "laptop" if stories else "evening"
+
+
+def ladder_of(options):
+    """The recorded ladder that speaks of such text and such a recipe. Raises
+    ValueError where none was recorded."""
+    from course_lib.presets import load_preset
+    from course_lib.recipes import find_recipe
+    from course_lib.stages import recorded_ladder
+    scale = find_recipe(options.recipe).at(load_preset(scale_of(options)))
+    ladder = recorded_ladder(scale)
+    if ladder is None:
+        raise ValueError(f"no ladder was recorded for the recipe "
+                         f"{options.recipe}: take gpt2 or modern")
+    return ladder
+
+
+def different_tokens(corpus, ladder) -> int:
+    """Tokens of a corpus, by its bytes and those that a token of the
+    ladder's tokenizer has, less what is held out."""
+    from course_lib.text.split import VALIDATION
+    size = sum(len(text.encode("utf-8", "surrogatepass"))
+               for text in corpus.texts())
+    each = ladder.held_out["bytes"] / ladder.held_out["tokens"]
+    return int(size / each * (1 - VALIDATION))
+
+
+def cost_lines(options, choice) -> list[str]:
+    """The budget, and what it is counted in."""
+    from course_lib.machine.device import choose_device, device_name
+    from course_lib.machine.gpus import find_gpu, hourly_price
+    if options.dollars is not None or options.gpu:
+        gpu = find_gpu(options.gpu or "A100")
+        hours = choice.seconds / 3600
+        return [f"budget   ${hours * gpu.dollars_per_hour:,.2f} on "
+                f"{gpu.name} at ${gpu.dollars_per_hour}/h "
+                f"({gpu.price_source}): {hours:.2g} hours at "
+                f"{options.mfu or GPU_MFU:.0%} (assumed) of its peak"]
+    name = device_name(choose_device())
+    price = hourly_price(name)
+    hours = choice.seconds / 3600
+    return [f"budget   {hours:.2g} hours on {name}, its speed measured"
+            + (f", ${hours * price:.2f} at ${price}/h" if price else "")]
+
+
+def published(options) -> None:
+    """What a sum of money buys by the published laws: beyond our ladders."""
+    from course_lib.machine.gpus import find_gpu
+    from course_lib.scaling import budget
+    from course_lib.scaling.laws import PUBLISHED, ScalingLaw
+    gpu = find_gpu(options.gpu or "A100")
+    of = (hours_of(options, gpu) * gpu.dollars_per_hour, gpu.name,
+          options.mfu or GPU_MFU)
+    print(*budget.plan(*of).lines(), sep="\n")
+    others = [budget.plan(*of, law).N for law in PUBLISHED.values()
+              if isinstance(law, ScalingLaw)]
+    print(f"others   the published constants choose "
+          f"{budget.count(min(others))} to {budget.count(max(others))} "
+          "parameters")

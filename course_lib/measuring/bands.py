@@ -1,0 +1,115 @@
+"""Is my loss normal? What others got at the same place (chapter 4).
+
+A band is what several seeds of one scale and recipe got at the same shares of
+their runs, recorded in book/results/bands.json by benchmarks/bands.py. A loss
+outside it has a reason, and the reasons are few.
+"""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from course_lib.machine.origin import ROOT
+from course_lib.presets import Preset
+
+BANDS = ROOT / "book" / "results" / "bands.json"
+LEVEL = 0.99  # of other seeds that a band is to hold
+BEGINNING = 0.05  # share of a run before which seeds differ too much
+
+
+@dataclass(frozen=True)
+class Band:
+    """Validation losses of `seeds` runs of `preset`, (seeds, points) nats per
+    token, after the `shares` (points,) of their steps."""
+
+    preset: Preset
+    shares: np.ndarray
+    losses: np.ndarray
+
+    def at(self, share: float) -> tuple[float, float]:
+        """(low, high) that should hold LEVEL of other seeds after this share
+        of the run: Student's prediction interval in the logarithm of the
+        loss, between the recorded points straight in log-log."""
+        logs = np.log(self.losses)
+        n = len(logs)
+        wide = stats.t.ppf((1 + LEVEL) / 2, n - 1) * math.sqrt(1 + 1 / n)
+        x, where = np.log(self.shares), math.log(share)
+        middle = np.interp(where, x, logs.mean(0))
+        spread = np.interp(where, x, logs.std(0, ddof=1))
+        return (math.exp(middle - wide * spread),
+                math.exp(middle + wide * spread))
+
+
+def find_band(preset: Preset, path: Path = BANDS) -> Band | None:
+    """The recorded band of a preset's scale and recipe, or None."""
+    if not path.is_file():
+        return None
+    for record in json.loads(path.read_text(encoding="utf-8"))["bands"]:
+        band = Band(Preset.from_dict(record["preset"]),
+                    np.array(record["shares"]), np.array(record["losses"]))
+        if (band.preset.name, band.preset.recipe) == (preset.name,
+                                                     preset.recipe):
+            return band
+    return None
+
+
+def judge(preset: Preset, step: int, loss: float,
+          band: Band | None = None) -> list[str]:
+    """What to say of a validation loss after so many steps of a run: a line
+    that it is within, above or below what other seeds got there, and where
+    it is not, lines with the usual causes, the likeliest first. Nothing
+    where no band was recorded or the run has hardly begun."""
+    band = band or find_band(preset)
+    share = step / preset.steps
+    if band is None or share < BEGINNING:
+        return []
+    low, high = band.at(share)
+    got = (f"loss {loss:.3f} after {share:.0%} of the run; "
+           f"{len(band.losses)} seeds of the same scale and recipe got "
+           f"{low:.3f} to {high:.3f} there")
+    if low <= loss <= high:
+        return ["normal: " + got]
+    if loss < low:
+        return ["below: " + got, *_too_low(preset, band)]
+    return ["above: " + got, *_too_high(preset, band, loss)]
+
+
+def _changed(preset: Preset, band: Band) -> list[str]:
+    """Settings that differ from the recorded runs', the first to look at."""
+    mine, theirs = preset.to_dict(), band.preset.to_dict()
+    mine |= mine.pop("model")
+    theirs |= theirs.pop("model")
+    return [f"  {name} is {value}, theirs was {theirs[name]}"
+            for name, value in mine.items()
+            if name not in ("name", "seed", "corpus")
+            and value != theirs[name]]
+
+
+def _too_high(preset: Preset, band: Band, loss: float) -> list[str]:
+    chance = math.log(preset.model.vocab_size)
+    lines = _changed(preset, band)
+    if loss > 0.9 * chance:
+        lines += [f"  that is hardly below ln {preset.model.vocab_size} = "
+                  f"{chance:.2f}, a model that has learned nothing: a "
+                  "learning rate far too high or low, or another "
+                  "tokenizer's ids"]
+    return lines + [
+        "  the learning rate: try half and twice as much for a tenth of the "
+        "run",
+        "  the data: shuffled between documents? from the right tokenizer? "
+        "the text that the scale was made for?",
+        "  the targets: the ids of the row moved by one, not the row itself",
+        "  too few tokens: more steps, or a smaller model"]
+
+
+def _too_low(preset: Preset, band: Band) -> list[str]:
+    return [
+        *_changed(preset, band),
+        "  easier text than the recorded runs', or validation text that is "
+        "also in the training text",
+        "  a position that sees its own target: the mask, or targets that "
+        "are not moved by one"]

@@ -1,0 +1,128 @@
+"""What a ladder says of a larger run, and how sure it can be (chapter 2).
+
+The bootstrap of `fits.py` knows how much the rungs differ among themselves.
+Three more things make a run end elsewhere: luck (another seed), a learning
+rate that the rule for it missed, and a law that bends beyond the rungs. Each
+is measured on the ladder itself, the last one by holding budgets back:
+whoever would have predicted the largest budget from the smaller ones, how
+wrong would they have been?
+
+All errors are relative, of what the loss lies above the text's floor, and
+taken to be independent and normal.
+"""
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+from course_lib.scaling.fits import Bootstrap, bootstrap, fit
+from course_lib.scaling.rungs import Ladder
+
+RESAMPLES = 400
+LEAST = 2  # budgets to fit a law to
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A predicted `loss` in nats per token, with an interval (`low`, `high`)
+    that should hold `level` of such runs. `parts` are the standard
+    deviations, in nats, that it is made of: the fit's, the seeds', the
+    learning rate's, and the extrapolation's."""
+
+    N: int
+    D: int
+    loss: float
+    low: float
+    high: float
+    level: float
+    parts: dict[str, float]
+
+    def __str__(self):
+        return (f"{self.loss:.3f} nats per token ({self.level:.0%}: "
+                f"{self.low:.3f} to {self.high:.3f})")
+
+
+def forecast(ladder: Ladder, N, D, floor: float = 0.0, level: float = 0.9,
+             drift: float | None = None) -> Forecast:
+    """The loss of N parameters trained on D tokens, from a ladder of the same
+    text and recipe. `drift`, the law's own error for each decade of compute
+    beyond the ladder, is measured on it without."""
+    fits = bootstrap(*ladder.runs, resamples=RESAMPLES, floor=floor)
+    if drift is None:
+        drift = extrapolation_error(ladder, floor)
+    loss = float(fits.fit.law.loss(N, D))
+    above, beyond = loss - floor, max(0.0, math.log10(
+        6 * N * D / ladder.budget.max()))
+    parts = dict(fit=_deviation(fits, N, D),
+                 seeds=above * seed_error(ladder, floor),
+                 rate=above * rate_error(ladder, floor),
+                 extrapolation=above * drift * beyond)
+    wide = NormalDist().inv_cdf((1 + level) / 2) * math.hypot(*parts.values())
+    return Forecast(int(N), int(D), loss, max(floor, loss - wide),
+                    loss + wide, level, parts)
+
+
+def _deviation(fits: Bootstrap, N, D) -> float:
+    """Of the resamples' predictions, by their quartiles, which a few wild
+    refits do not move."""
+    low, high = fits.loss(N, D, level=0.5)
+    return float(high - low) / (2 * NormalDist().inv_cdf(0.75))
+
+
+def seed_error(ladder: Ladder, floor: float = 0.0) -> float:
+    """The standard deviation between runs that differ in their seed alone,
+    as a share of what they lie above the floor, pooled over the budgets."""
+    kept, squares = ladder[ladder.rate == 1], []
+    again = kept[kept.seed != kept.seed.min()]
+    for N, D, loss in zip(*again.runs, strict=True):
+        same = (kept.N == N) & (kept.D == D)
+        squares.append(np.var(np.log(kept.loss[same] - floor), ddof=1))
+    return math.sqrt(np.mean(squares))
+
+
+def rate_error(ladder: Ladder, floor: float = 0.0) -> float:
+    """How far above the best learning rate's loss the rule's lies, as a share
+    of what it lies above the floor: at whichever end of the ladder it is
+    further, by the parabola through half, once and twice the rule's."""
+    worst = 0.0
+    checked = ladder[ladder.rate != 1]
+    for budget in np.unique(checked.budget):
+        three = ladder[(ladder.budget == budget) & (ladder.seed
+                                                    == ladder.seed.min())]
+        three = three[np.isin(three.N, checked[
+            checked.budget == budget].N)]
+        x, y = np.log2(three.rate), np.log(three.loss - floor)
+        a, b, _ = np.polyfit(x, y, 2)
+        # without a bottom between the three, the lowest of them
+        lowest = -b * b / (4 * a) if a > 0 and abs(b / (2 * a)) <= 1 else (
+            y.min() - y[x == 0][0])
+        worst = max(worst, -lowest)
+    return worst
+
+
+def extrapolation_error(ladder: Ladder, floor: float = 0.0) -> float:
+    """How wrong a law is for each decade of compute beyond its runs, as a
+    share of what the loss lies above the floor: the root mean square over
+    every budget that can be held back with all above it."""
+    errors = []
+    for held, far in held_back(ladder, floor):
+        errors.extend((np.log(held["measured"] - floor)
+                       - np.log(held["predicted"] - floor)) / far)
+    return float(np.sqrt(np.mean(np.square(errors))))
+
+
+def held_back(ladder: Ladder, floor: float = 0.0):
+    """For each way to cut the ladder below one of its budgets, and for each
+    budget above the cut: (measured and predicted losses, decades beyond)."""
+    budgets = np.unique(ladder.budget)
+    rule = ladder[ladder.rate == 1]
+    for cut in range(LEAST, len(budgets)):
+        few = rule[rule.budget <= budgets[cut - 1] * 1.001]
+        law = fit(*few.runs, floor=floor).law
+        for budget in budgets[cut:]:
+            ahead = rule[rule.budget == budget]
+            yield (dict(measured=ahead.loss,
+                        predicted=law.loss(ahead.N, ahead.D)),
+                   math.log10(budget / budgets[cut - 1]))
