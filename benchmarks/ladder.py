@@ -17,8 +17,14 @@ from course_lib.presets import load_preset
 from course_lib.recipes import find_recipe
 from course_lib.runs import prepare
 from course_lib.scaling.ladder import VALIDATION, check, measure_all
-from course_lib.scaling.rungs import rungs
-from course_lib.stages import RECORDED, home, ladder_file, prepared
+from course_lib.scaling.rungs import load, rungs
+from course_lib.stages import (
+    RECORDED,
+    home,
+    ladder_file,
+    loss_floor,
+    prepared,
+)
 from course_lib.text.corpus import load_corpus
 
 
@@ -50,7 +56,8 @@ def main(arguments=None) -> None:
     measure_all(run, rungs(preset, options.top), path, options.workers,
                 options.validation)
     if options.check:
-        check(run, path, options.validation)
+        check(run, path, preset, loss_floor(preset, load(path)),
+              options.validation)
 
 
 if __name__ == "__main__":

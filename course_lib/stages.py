@@ -18,11 +18,12 @@ from filelock import FileLock
 
 from course_lib.machine.files import write_json
 from course_lib.machine.origin import ROOT
+from course_lib.model.cost import count_parameters
 from course_lib.presets import Preset, load_preset
 from course_lib.runs import Run, prepare
 from course_lib.scaling import ladder as ladders
-from course_lib.scaling.fits import bootstrap
-from course_lib.scaling.rungs import Ladder, Prediction, ahead, load, rungs
+from course_lib.scaling.forecast import Forecast, forecast
+from course_lib.scaling.rungs import Ladder, load, rungs
 from course_lib.stories import generator as stories
 from course_lib.text.corpus import load_corpus
 from course_lib.text.token_files import Tokens
@@ -116,20 +117,21 @@ def loss_floor(preset: Preset, ladder: Ladder) -> float:
     return stories.entropy_bits_per_byte() / ladder.bits_per_byte(1.0)
 
 
-def prediction(preset: Preset, fits=None) -> Prediction:
+def prediction(preset: Preset) -> Forecast:
     """What the preset's ladder says that its run will end with, stored
     beside the run for chapter 4 to check. A stored prediction is made anew
     only when the ladder changed."""
-    runs = ladder(preset, report=_silent).runs
+    steps = ladder(preset, report=_silent)
     path = prepared(preset).folder / "prediction.json"
-    key = [float(value) for value in runs.loss]
+    key = [float(value) for value in steps.loss]
     record = json.loads(path.read_text()) if path.is_file() else {}
     if record.get("ladder") != key:
-        made = ahead(preset, fits or bootstrap(
-            *runs, resamples=ladders.RESAMPLES))
+        made = forecast(steps, count_parameters(preset.model).total,
+                        preset.steps * preset.batch_tokens,
+                        loss_floor(preset, steps))
         record = dict(prediction=asdict(made), ladder=key)
         write_json(path, record)
-    return Prediction(**record["prediction"])
+    return Forecast(**record["prediction"])
 
 
 @cache

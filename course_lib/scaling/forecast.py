@@ -76,7 +76,7 @@ def seed_error(ladder: Ladder, floor: float = 0.0) -> float:
     as a share of what they lie above the floor, pooled over the budgets."""
     kept, squares = ladder[ladder.rate == 1], []
     again = kept[kept.seed != kept.seed.min()]
-    for N, D, loss in zip(*again.runs, strict=True):
+    for N, D in zip(again.N, again.D, strict=True):
         same = (kept.N == N) & (kept.D == D)
         squares.append(np.var(np.log(kept.loss[same] - floor), ddof=1))
     return math.sqrt(np.mean(squares))

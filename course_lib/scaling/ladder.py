@@ -19,16 +19,16 @@ from tqdm import tqdm
 from course_lib.machine.device import choose_device
 from course_lib.machine.files import write_json
 from course_lib.machine.origin import provenance
+from course_lib.model.cost import count_parameters
 from course_lib.presets import Preset
 from course_lib.runs import Run, open_run
-from course_lib.scaling.fits import bootstrap
-from course_lib.scaling.rungs import Rung, ahead, load
+from course_lib.scaling.forecast import forecast
+from course_lib.scaling.rungs import Rung, load
 from course_lib.training.processor import number_format
 from course_lib.training.trainer import train
 
 VALIDATION = 131_072  # tokens: of stories, within 0.003 nats of all of them
 POINTS = 40  # of a recorded training curve, at most
-RESAMPLES = 1000
 
 
 def measure(run: Run, rung: Preset, validation: int = VALIDATION,
@@ -112,17 +112,21 @@ def _one(folder: Path, rung: dict, validation: int, form: str) -> dict:
                 seconds=time.monotonic() - began)
 
 
-def check(run: Run, path: Path, validation: int = VALIDATION) -> None:
-    """Predict the run's own preset from the ladder at `path`, write that
-    down, then train it, and write down how it ended."""
+def check(run: Run, path: Path, preset: Preset, floor: float = 0.0,
+          validation: int = VALIDATION) -> None:
+    """Predict a preset's own run on a run's text from the ladder at `path`,
+    write that down, then train it, and write down how it ended. `floor` as
+    in `forecast`."""
     record = json.loads(path.read_text(encoding="utf-8"))
     if "loss" in record.get("check", {}):
         return
-    fits = bootstrap(*load(path).runs, resamples=RESAMPLES)
-    record["check"] = dict(prediction=asdict(ahead(run.preset, fits)))
+    record["check"] = dict(preset=preset.to_dict(), prediction=asdict(
+        forecast(load(path), count_parameters(preset.model).total,
+                 preset.steps * preset.batch_tokens, floor)))
     write_json(path, record)
-    loss, curve = measure(run, run.preset, validation)
-    record["check"].update(preset=run.preset.to_dict(), loss=loss,
-                           curve=curve, provenance=provenance(
-                               choose_device()))
+    device = choose_device()
+    form = number_format(device, preset.model)
+    loss, curve = measure(run, preset, validation, form)
+    record["check"].update(loss=loss, curve=curve,
+                           provenance=provenance(device, form))
     write_json(path, record)

@@ -1,14 +1,14 @@
 """The rungs of a ladder of small models: plan, results, predictions
 (chapter 2).
 
-Budgets of compute over two decades, each spent on five sizes of model: IsoFLOP
-curves, after Hoffmann et al. 2022 (approach 2). Tokenizer, text and context are
-the preset's, so that nats mean the same. Every run has the learning rate and
-the batch that are best for its size (`hyperparameters.py`) and its own
-schedule, which ends where the run ends: points along one long run would be too
-high (same paper, section 3.1). In every valley a second seed says how much of
-a difference is luck, and at both ends of the ladder other learning rates say
-whether the rule for them holds. `ladder.py` measures them.
+Budgets of compute over two decades, each spent on five sizes of model:
+IsoFLOP curves, after Hoffmann et al. 2022 (approach 2). Tokenizer, text and
+context are the preset's, so that nats mean the same. Every run has the
+learning rate and the batch that are best for its size (`hyperparameters.py`)
+and its own schedule, which ends where the run ends: points along one long run
+would be too high (same paper, section 3.1). In every valley a second seed says
+how much of a difference is luck, and at both ends of the ladder other learning
+rates say whether the rule for them holds. `ladder.py` measures them.
 """
 
 import json
@@ -21,7 +21,7 @@ import numpy as np
 from course_lib.model.config import GPTConfig
 from course_lib.model.cost import count_parameters
 from course_lib.presets import Preset
-from course_lib.scaling.fits import Bootstrap, Runs
+from course_lib.scaling.fits import Runs
 from course_lib.scaling.hyperparameters import STEPS, rule_of
 
 # Channels; a layer for every 32, as in the presets.
@@ -120,25 +120,6 @@ class Ladder:
         return self[~largest], self[largest]
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """What the ladder says of the preset's run, in nats per token.
-
-    `low` and `high` hold 90% of the resamples. They tell of the noise
-    between rungs, not of a law that bends beyond them.
-    """
-
-    N: int
-    D: int
-    loss: float
-    low: float
-    high: float
-
-    def __str__(self):
-        return (f"{self.loss:.2f} nats per token (90% of resamples: "
-                f"{self.low:.2f} to {self.high:.2f})")
-
-
 def rungs(preset: Preset, top: float | None = None) -> list[Rung]:
     """The ladder of a preset: the valleys, then the second seeds at their
     middles, then the other learning rates at both ends. `top` is the
@@ -207,12 +188,3 @@ def load(path: Path) -> Ladder:
                   tuple(np.array(run["curve"]) for run in runs),
                   record["corpus"], record["provenance"],
                   record.get("held_out"), record.get("check"))
-
-
-def ahead(preset: Preset, fits: Bootstrap) -> Prediction:
-    """What the fits say of the end of the preset's run."""
-    N = count_parameters(preset.model).total
-    D = preset.steps * preset.batch_tokens
-    low, high = fits.loss(N, D)
-    return Prediction(N, D, float(fits.fit.law.loss(N, D)), float(low),
-                      float(high))
