@@ -9,21 +9,17 @@ them: preset, corpus, and the package's own source.
 import hashlib
 import json
 import os
-import time
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
 from filelock import FileLock
 
-from course_lib.machine.files import write_json
 from course_lib.machine.origin import ROOT
 from course_lib.model.cost import count_parameters
 from course_lib.presets import Preset, load_preset
 from course_lib.runs import Run, prepare
-from course_lib.scaling import ladder as ladders
 from course_lib.scaling.forecast import Forecast, forecast
-from course_lib.scaling.rungs import Ladder, load, rungs
+from course_lib.scaling.rungs import Ladder, load
 from course_lib.stories import generator as stories
 from course_lib.text.corpus import load_corpus
 from course_lib.text.token_files import Tokens
@@ -78,22 +74,14 @@ def trained(preset: Preset) -> Run:
     return run
 
 
-def ladder(preset: Preset, report=print) -> Ladder:
-    """The preset's ladder, loaded where it was recorded or measured before,
-    else measured now. `report` is told which."""
+def ladder(preset: Preset) -> Ladder:
+    """The recorded ladder of a scale and a recipe. Raises FileNotFoundError
+    where none was recorded (`benchmarks/ladder.py`)."""
     path = RECORDED / ladder_file(preset)
-    plan = rungs(preset)
-    found = load(path) if path.is_file() else None
-    if found and list(found.rungs) == plan:
-        report(f"{len(plan)} runs, recorded {found.made['date'][:10]} on "
-               f"{found.made['device']}")
-        return found
-    run = prepared(preset)
-    path, began = run.folder / "ladder.json", time.monotonic()
-    with FileLock(f"{path}.lock"):
-        ladders.measure_all(run, plan, path)
-    report(f"{len(plan)} runs, trained here; this call took "
-           f"{time.monotonic() - began:.0f} s")
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no ladder was recorded for {preset.name} by the "
+            f"{preset.recipe} recipe: {path} is missing")
     return load(path)
 
 
@@ -101,12 +89,6 @@ def ladder_file(preset: Preset) -> str:
     """The name of a recorded ladder: of a scale, thus of a text and a
     tokenizer, and of a recipe."""
     return f"ladder_{preset.name}_{preset.recipe}.json"
-
-
-def recorded_ladder(preset: Preset) -> Ladder | None:
-    """The ladder of a scale and a recipe, where one was recorded."""
-    path = RECORDED / ladder_file(preset)
-    return load(path) if path.is_file() else None
 
 
 def loss_floor(preset: Preset, ladder: Ladder) -> float:
@@ -118,20 +100,11 @@ def loss_floor(preset: Preset, ladder: Ladder) -> float:
 
 
 def prediction(preset: Preset) -> Forecast:
-    """What the preset's ladder says that its run will end with, stored
-    beside the run for chapter 4 to check. A stored prediction is made anew
-    only when the ladder changed."""
-    steps = ladder(preset, report=_silent)
-    path = prepared(preset).folder / "prediction.json"
-    key = [float(value) for value in steps.loss]
-    record = json.loads(path.read_text()) if path.is_file() else {}
-    if record.get("ladder") != key:
-        made = forecast(steps, count_parameters(preset.model).total,
-                        preset.steps * preset.batch_tokens,
-                        loss_floor(preset, steps))
-        record = dict(prediction=asdict(made), ladder=key)
-        write_json(path, record)
-    return Forecast(**record["prediction"])
+    """What the preset's ladder says that its run will end with."""
+    steps = ladder(preset)
+    return forecast(steps, count_parameters(preset.model).total,
+                    preset.steps * preset.batch_tokens,
+                    loss_floor(preset, steps))
 
 
 @cache

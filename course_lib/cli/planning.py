@@ -63,16 +63,12 @@ def scale_of(options) -> str:
 
 def ladder_of(options):
     """The recorded ladder that speaks of such text and such a recipe. Raises
-    ValueError where none was recorded."""
+    FileNotFoundError where none was recorded."""
     from course_lib.presets import load_preset
     from course_lib.recipes import find_recipe
-    from course_lib.stages import recorded_ladder
-    scale = find_recipe(options.recipe).at(load_preset(scale_of(options)))
-    ladder = recorded_ladder(scale)
-    if ladder is None:
-        raise ValueError(f"no ladder was recorded for the recipe "
-                         f"{options.recipe}: take gpt2 or modern")
-    return ladder
+    from course_lib.stages import ladder
+    return ladder(find_recipe(options.recipe).at(
+        load_preset(scale_of(options))))
 
 
 def different_tokens(corpus, ladder) -> int:

@@ -149,7 +149,7 @@ def sized(preset: Preset, model: GPTConfig, tokens: float) -> Preset:
     the batch that the recipe's rule says; its warm-up is a tenth of it at
     most."""
     rule = rule_of(preset.recipe)
-    batch = rule.batch(tokens, model.context_length, least_steps(preset))
+    batch = rule.batch(tokens, model.context_length)
     steps = max(2, round(tokens / batch))
     N = count_parameters(model).total
     return replace(preset, model=model, tokens=steps * batch,
@@ -158,19 +158,17 @@ def sized(preset: Preset, model: GPTConfig, tokens: float) -> Preset:
                    warmup_steps=min(preset.warmup_steps, steps // 10))
 
 
-def least_steps(preset: Preset) -> int:
-    """Steps that a rung has at least: STEPS, or an eighth of the preset's
-    own where that has not so many, as in a rehearsal."""
-    return STEPS if preset.steps >= STEPS else max(1, preset.steps // 8)
-
-
 def _valley(preset: Preset, budget: float) -> list[Rung]:
     """Neighbouring sizes around the best, of those that have enough steps of
     a row at least."""
-    least = least_steps(preset) * preset.model.context_length
+    least = STEPS * preset.model.context_length
     models = [shape(preset, width) for width in WIDTHS]
     sizes = {model: count_parameters(model).total for model in models}
     models = [m for m in models if budget / (6 * sizes[m]) >= least]
+    if len(models) < SIZES:
+        raise ValueError(
+            f"{budget:.2g} FLOP leave fewer than {SIZES} sizes {STEPS:,} "
+            f"steps each: take a larger budget for {preset.name}")
     best = math.sqrt(budget / (6 * TOKENS_EACH))
     nearest = min(range(len(models)), key=lambda i: abs(
         math.log(sizes[models[i]] / best)))
