@@ -105,6 +105,12 @@ class Run:
         return bool(checkpoint.checkpoints(self.folder / "checkpoints"))
 
     @property
+    def step(self) -> int:
+        """The newest checkpoint's step; 0 before there is one."""
+        found = checkpoint.checkpoints(self.folder / "checkpoints")
+        return int(found[-1].name.removeprefix("step-")) if found else 0
+
+    @property
     def finished(self) -> bool:
         """Whether the last step was taken, saved and evaluated."""
         log = self.log

@@ -34,12 +34,19 @@ WHAT = {
                   "beside other ways to do it.",
     "generation_batch": "Tokens per second of generation, sixteen texts at a "
                         "time.",
-    "ladder_books": "A ladder of small models on real books, what it predicts "
-                    "for a run of four times the compute, and that run.",
-    "ladder_laptop": "A ladder of small models on the built-in stories, and "
-                     "what it predicts for the laptop preset.",
+    "ladder_first_books": "The first edition's ladder on real books, whose "
+                          "bet was lost.",
+    "ladder_first_stories": "The first edition's ladder on the stories, whose "
+                            "bet was lost too.",
+    "ladder_laptop_gpt2": "A ladder of small models on the stories, by the "
+                          "gpt2 recipe, and the laptop preset's own run.",
+    "ladder_laptop_modern": "The same by the modern recipe.",
     "laptop_whole": "The laptop preset's whole run at its own learning rate "
                     "and at half of it.",
+    "rates_stories_gpt2": "The learning rate that is best for a size, a "
+                          "length and a batch, on the stories, by the gpt2 "
+                          "recipe.",
+    "rates_stories_modern": "The same by the modern recipe.",
     "savings": "From the recipe of 2023 to a cheaper one, one change at a "
                "time, on the built-in stories.",
     "savings_books": "From the recipe of 2023 to a cheaper one, one change at "

@@ -182,6 +182,7 @@ def prepare_dialled(options, corpus) -> None:
         chosen,
         cost_lines,
         different_tokens,
+        far,
         ladder_of,
     )
     from course_lib.runs import prepare
@@ -190,10 +191,10 @@ def prepare_dialled(options, corpus) -> None:
     if options.preset or options.change or fixed:
         raise ValueError("a budget sets size and recipe's numbers: leave out "
                          + (" ".join(fixed) or "--preset and --change"))
-    choice = chosen(options, different_tokens(corpus, ladder_of(options)))
-    if choice is None:
+    if far(options):
         raise ValueError("so large a budget is beyond the ladder: `course "
                          "plan` says what the published laws make of it")
+    choice = chosen(options, different_tokens(corpus, ladder_of(options)))
     print(*cost_lines(options, choice), *choice.lines(), sep="\n")
     run = prepare(options.out, choice.preset, corpus, print,
                   asdict(choice.forecast))
@@ -202,6 +203,7 @@ def prepare_dialled(options, corpus) -> None:
 
 def train(options) -> None:
     """Train a prepared run."""
+    from course_lib.cli.normal import Listener, verdict
     from course_lib.machine.distributed import first_process
     from course_lib.runs import open_run
     run = open_run(options.folder)
@@ -214,7 +216,8 @@ def train(options) -> None:
     result = run.train(
         micro_rows=options.micro_rows, number_format=options.precision,
         compiles=options.compile,
-        save_seconds=options.save_seconds, tensorboard=options.tensorboard)
+        save_seconds=options.save_seconds, tensorboard=options.tensorboard,
+        heard=Listener(run.preset))
     if not first_process():
         return None
     if result.step < run.preset.steps:
@@ -222,6 +225,7 @@ def train(options) -> None:
               f"{run.preset.steps:,}: course train {run.folder} --resume")
         return 130
     print(figures(result.evaluation))
+    print(verdict(run.preset, result.step, result.evaluation.loss), end="")
     if run.forecast:
         print(outcome(run.forecast, result.evaluation.loss))
 
@@ -275,6 +279,9 @@ def evaluate(options) -> None:
             bytes=result.bytes)))
     else:
         print(figures(result))
+        if run and not options.text:
+            from course_lib.cli.normal import verdict
+            print(verdict(run.preset, run.step, result.loss), end="")
 
 
 def is_run(folder) -> bool:

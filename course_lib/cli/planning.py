@@ -10,21 +10,39 @@ def plan(options) -> None:
     if options.hours is None and options.dollars is None:
         raise ValueError("give a budget: --hours 3, or --dollars 1 --gpu "
                          "h100")
+    if far(options):
+        return published(options)
     unique = None
     if options.corpus:
         from course_lib.text.corpus import load_corpus
         corpus = load_corpus(*options.corpus)
         unique = different_tokens(corpus, ladder_of(options))
     choice = chosen(options, unique)
-    if choice:
-        print(*cost_lines(options, choice), *choice.lines(), sep="\n")
-    else:
-        published(options)
+    print(*cost_lines(options, choice), *choice.lines(), sep="\n")
+
+
+def far(options) -> bool:
+    """Whether a budget of money, or of hours on a GPU, is beyond what the
+    ladder can speak of. Raises ValueError for a budget that is none."""
+    from course_lib.machine.gpus import find_gpu
+    from course_lib.scaling.budget import check
+    given = dict(hours=options.hours, dollars=options.dollars,
+                 mfu=options.mfu)
+    check(**{name: value for name, value in given.items()
+             if value is not None})
+    if options.hours is not None and options.dollars is not None:
+        raise ValueError("give --hours or --dollars, not both")
+    if options.dollars is None and not options.gpu:
+        return False
+    gpu = find_gpu(options.gpu or "A100")
+    flop = hours_of(options, gpu) * 3600 * gpu.peak_at() * (
+        options.mfu or GPU_MFU)
+    return flop > FAR * ladder_of(options).budget.max()
 
 
 def chosen(options, unique: int | None = None):
-    """The dial's choice for --hours on this machine or --dollars on a GPU;
-    None where the budget is far beyond what a ladder was measured for."""
+    """The dial's choice for --hours on this machine, or for hours or dollars
+    on a GPU."""
     from course_lib.machine.device import choose_device
     from course_lib.machine.gpus import find_gpu
     from course_lib.presets import load_preset
@@ -37,9 +55,6 @@ def chosen(options, unique: int | None = None):
         gpu = find_gpu(options.gpu or "A100")
         seconds = hours_of(options, gpu) * 3600
         speed_of = dial.gpu_speed(gpu, options.mfu or GPU_MFU)
-        flop = seconds * gpu.peak_at() * (options.mfu or GPU_MFU)
-        if flop > FAR * ladder.budget.max():
-            return None
     else:
         seconds = options.hours * 3600
         speed_of = dial.machine_speed(scale, choose_device())

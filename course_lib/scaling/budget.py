@@ -16,7 +16,9 @@ def _as_gpu(gpu) -> GPU:
     return gpu if isinstance(gpu, GPU) else find_gpu(gpu)
 
 
-def _check(**values):
+def check(**values):
+    """Raises ValueError naming a value that is not above 0 and finite, or a
+    share `mfu` above 1."""
     for name, value in values.items():
         if not 0 < value < float("inf"):
             raise ValueError(f"{name} must be above 0 and finite, not "
@@ -29,7 +31,7 @@ def _check(**values):
 def hours(flop: float, gpu, mfu: float, precision: str | None = None):
     """Hours that `flop` FLOP take on a GPU (a name or a `GPU`) that runs at
     the share `mfu` of its peak. Raises ValueError for a bad value."""
-    _check(flop=flop, mfu=mfu)
+    check(flop=flop, mfu=mfu)
     return flop / (_as_gpu(gpu).peak_at(precision) * mfu) / 3600
 
 
@@ -42,7 +44,7 @@ def dollars(flop: float, gpu, mfu: float, precision: str | None = None):
 def mfu(flop: float, seconds: float, gpu, precision: str | None = None):
     """Model FLOPs utilisation: the share of the GPU's peak that went into
     the model, `flop` FLOP done in `seconds` (Chowdhery et al. 2022)."""
-    _check(flop=flop, seconds=seconds)
+    check(flop=flop, seconds=seconds)
     return flop / (seconds * _as_gpu(gpu).peak_at(precision))
 
 
@@ -108,7 +110,7 @@ def plan(dollars: float, gpu, mfu: float, law=None,
     intervals; `scaling.published_fit` without. Raises ValueError for a bad
     value.
     """
-    _check(dollars=dollars, mfu=mfu)
+    check(dollars=dollars, mfu=mfu)
     gpu = _as_gpu(gpu)
     time = dollars / gpu.dollars_per_hour
     flop = time * 3600 * gpu.peak_at(precision) * mfu

@@ -1,6 +1,6 @@
 """What is asked of the trainer, and what it answers (chapter 4)."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from course_lib.measuring.evaluation import Evaluation
@@ -23,7 +23,7 @@ class Options:
     hundredth of the time. The model is evaluated after the steps of
     `evaluate_at`, 20 evenly without, on about `curve_tokens`, which without
     take a hundredth of the time, and after the last step on `final_tokens`,
-    all without.
+    all without; `heard(step, loss)` is then told the validation loss.
     """
 
     device: str | None = None
@@ -37,6 +37,7 @@ class Options:
     final_tokens: int | None = None
     tensorboard: bool = False
     progress: bool = True
+    heard: Callable[[int, float], None] | None = None
 
     def __post_init__(self):
         if self.micro_rows is not None and self.micro_rows < 1:

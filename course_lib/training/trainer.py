@@ -239,6 +239,8 @@ class Trainer:
                      val_loss=self.evaluation.loss,
                      val_bits_per_byte=self.evaluation.bits_per_byte)
         self.log.flush()
+        if options.heard and self.world.first:
+            options.heard(self.step, self.evaluation.loss)
         self.mark = time.monotonic()
 
     def batch(self):

@@ -129,6 +129,34 @@ def test_plan(course):
     assert "1.45e+18 FLOP" in other
 
 
+def test_the_dial_from_hours_to_a_run_and_its_outcome(course, tmp_path):
+    """One number sets the run; what was said of it stands at its end."""
+    code, out, _ = course("plan", "--hours", "0.01", "--corpus",
+                          "stories:3000")
+    assert not code
+    for word in ("budget   0.01 hours on", "layers of", "learning rate",
+                 "tokens/s", "nats per token (90%", "bits per byte", "law "):
+        assert word in out
+    run = tmp_path / "run"
+    code, out, _ = course("prepare", "--corpus", "stories:3000", "--hours",
+                          "0.002", "--out", run)
+    assert not code and "learning rate" in out
+    record = json.loads((run / "run.json").read_text())
+    assert record["preset"]["recipe"] == "modern"
+    says = record["forecast"]
+    assert says["low"] < says["loss"] < says["high"]
+    code, out, _ = course("train", run)
+    assert not code
+    assert f"predicted {says['loss']:.3f} (90%" in out
+    assert out.strip().endswith("the interval")
+
+
+def test_prepare_with_a_budget_refuses_what_the_budget_sets(refuses,
+                                                            tmp_path):
+    refuses("prepare", "--corpus", "stories:100", "--hours", "1", "--width",
+            "64", "--out", tmp_path / "run", what="leave out --width")
+
+
 def test_prepare_train_evaluate_sample_export(course, text, tmp_path):
     run = tmp_path / "my r\u00fcn"
     code, out, err = course("prepare", "--corpus", text, *SMALL,
@@ -491,6 +519,11 @@ def test_options_of_sample(refuses, trained, options, what):
     ("--dollars inf", "dollars must be above 0"),
     ("--dollars 5 --mfu 0", "mfu"), ("--dollars 5 --mfu 1.5", "mfu"),
     ("--dollars 5 --mfu nan", "mfu"), ("", "--dollars"),
+    ("--hours 0", "hours must be above 0"),
+    ("--hours nan", "hours must be above 0"),
+    ("--hours 1 --dollars 1", "not both"),
+    ("--hours 1 --recipe 2023 --corpus stories", "no ladder was recorded"),
+    ("--hours 1 --recipe 1923", "no recipe '1923'"),
     ("--dollars cheap", "invalid float")])
 def test_options_of_plan(refuses, options, what):
     refuses("plan", *options.split(), what=what)

