@@ -1,0 +1,102 @@
+"use strict";
+/* What a page may ask of the engine in gpt.js, behind which this stands in a
+   Worker, so that the page never freezes. Each question is answered once. */
+
+let gpt, tokenizer;
+
+/* A token as it is drawn: a space seen, half a character as a box. */
+function shown(id) {
+  if (id === tokenizer.eot) return "end of text";
+  return tokenizer.decode([id]).replace(/ /g, "\u00b7")
+    .replace(/\n/g, "\u21b5").replace(/\p{C}/gu, "\ufffd");
+}
+
+/* A text as a row to read: end-of-text stands before it. */
+function row(text) {
+  return [tokenizer.eot, ...tokenizer.encode(text)];
+}
+
+const ANSWERS = {
+  load({ file }) {
+    gpt = new GPT(file);
+    tokenizer = new Tokenizer(file);
+    return {};
+  },
+
+  encode({ text }) {
+    return { ids: tokenizer.encode(text) };
+  },
+
+  decode({ ids }) {
+    return { text: tokenizer.decode(ids) };
+  },
+
+  /* One token after ids, and the likeliest others before and after the
+     settings. */
+  next({ ids, settings, bars = 10 }) {
+    const logits = gpt.logits(ids.length ? ids : [tokenizer.eot]);
+    const before = softmax(logits.slice());
+    const after = probabilities(logits, settings);
+    return {
+      id: draw(after, Math.random()),
+      eot: tokenizer.eot,
+      bars: likeliest(before, bars).map((id) => ({
+        id, token: shown(id), before: before[id], after: after[id] })),
+      kept: after.reduce((count, p) => count + (p > 0), 0),
+    };
+  },
+
+  /* Each piece of a text, a character or more, with its bits. */
+  surprisal({ text }) {
+    const ids = row(text), pieces = [];
+    let held = [], bits = 0;
+    for (let place = 1; place < ids.length; place++) {
+      const p = softmax(gpt.logits(ids.slice(0, place)));
+      held.push(ids[place]);
+      bits -= Math.log2(p[ids[place]]);
+      const piece = tokenizer.decode(held);
+      if (piece.endsWith("\ufffd") && place + 1 < ids.length
+        && held.length < 4) continue; // half a character
+      pieces.push({ text: piece, bits });
+      [held, bits] = [[], 0];
+    }
+    return { pieces, bytes: new TextEncoder().encode(text).length };
+  },
+
+  /* Where each head of each layer looks: [layer][head][token][earlier]. */
+  attention({ text }) {
+    const ids = tokenizer.encode(text).slice(0, gpt.config.context_length);
+    const weights = [];
+    gpt.seen = [];
+    gpt.watch = (layer, head, place, found) => {
+      ((weights[layer] ??= [])[head] ??= [])[place] = [...found];
+    };
+    if (ids.length) gpt.logits(ids);
+    gpt.watch = null;
+    return { tokens: ids.map(shown), weights };
+  },
+
+  /* Multiplications for each token of a greedy text, with or without what
+     was kept of the tokens before. */
+  work({ text, count, cached }) {
+    const ids = row(text), products = [];
+    gpt.seen = [];
+    const begin = performance.now();
+    while (products.length < count) {
+      if (!cached) gpt.seen = [];
+      const before = gpt.products;
+      ids.push(likeliest(gpt.logits(ids), 1)[0]);
+      products.push(gpt.products - before);
+    }
+    return { products, milliseconds: performance.now() - begin,
+      text: tokenizer.decode(ids.slice(1)) };
+  },
+};
+
+onmessage = ({ data: { number, question, given } }) => {
+  try {
+    postMessage({ number, answer: ANSWERS[question](given) });
+  } catch (error) {
+    postMessage({ number, error: String(error) });
+  }
+};
