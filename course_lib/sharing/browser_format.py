@@ -32,6 +32,11 @@ def browser_model(model: GPT, tokenizer: Tokenizer) -> dict:
     if tokenizer.vocab_size != model.config.vocab_size:
         raise ValueError(f"the tokenizer has {tokenizer.vocab_size} entries "
                          f"and the model {model.config.vocab_size}")
+    return browser_weights(model) | browser_tokenizer(tokenizer)
+
+
+def browser_weights(model: GPT) -> dict:
+    """The model without its tokenizer."""
     tensors, parts = [], []
     for name, tensor in _weights(model).items():
         if tensor.dim() == 2:
@@ -42,7 +47,6 @@ def browser_model(model: GPT, tokenizer: Tokenizer) -> dict:
             parts.append(_bytes(tensor))
         tensors.append([name, *tensor.shape, 0][:3])
     return dict(config=asdict(model.config), tensors=tensors,
-                **browser_tokenizer(tokenizer),
                 weights=base64.b64encode(b"".join(parts)).decode())
 
 

@@ -93,33 +93,32 @@ function windowStart(n, context) {
 function multiply({ whole, scale, rows, columns }, x, n) {
   const y = new Float64Array(n * rows);
   for (let row = 0; row < rows; row++) {
-    const w = whole.subarray(row * columns, (row + 1) * columns);
+    const from = row * columns;
     let t = 0;
     for (; t + 4 <= n; t += 4) { // four tokens: each weight is fetched once
       const at = t * columns;
       let a = 0, b = 0, c = 0, d = 0;
       for (let i = 0; i < columns; i++) {
-        const weight = w[i];
+        const weight = whole[from + i];
         a += weight * x[at + i];
         b += weight * x[at + columns + i];
         c += weight * x[at + 2 * columns + i];
         d += weight * x[at + 3 * columns + i];
       }
-      y[t * rows + row] = a * scale[row];
-      y[(t + 1) * rows + row] = b * scale[row];
-      y[(t + 2) * rows + row] = c * scale[row];
-      y[(t + 3) * rows + row] = d * scale[row];
+      [a, b, c, d].forEach((sum, place) => {
+        y[(t + place) * rows + row] = sum * scale[row];
+      });
     }
     for (; t < n; t++) { // one token: four sums that need not wait
       const at = t * columns;
       let a = 0, b = 0, c = 0, d = 0, i = 0;
       for (; i + 4 <= columns; i += 4) {
-        a += w[i] * x[at + i];
-        b += w[i + 1] * x[at + i + 1];
-        c += w[i + 2] * x[at + i + 2];
-        d += w[i + 3] * x[at + i + 3];
+        a += whole[from + i] * x[at + i];
+        b += whole[from + i + 1] * x[at + i + 1];
+        c += whole[from + i + 2] * x[at + i + 2];
+        d += whole[from + i + 3] * x[at + i + 3];
       }
-      for (; i < columns; i++) a += w[i] * x[at + i];
+      for (; i < columns; i++) a += whole[from + i] * x[at + i];
       y[t * rows + row] = (a + b + c + d) * scale[row];
     }
   }
