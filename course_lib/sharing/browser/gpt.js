@@ -105,9 +105,11 @@ function multiply({ whole, scale, rows, columns }, x, n) {
         c += weight * x[at + 2 * columns + i];
         d += weight * x[at + 3 * columns + i];
       }
-      [a, b, c, d].forEach((sum, place) => {
-        y[(t + place) * rows + row] = sum * scale[row];
-      });
+      const to = t * rows + row;
+      y[to] = a * scale[row];
+      y[to + rows] = b * scale[row];
+      y[to + 2 * rows] = c * scale[row];
+      y[to + 3 * rows] = d * scale[row];
     }
     for (; t < n; t++) { // one token: four sums that need not wait
       const at = t * columns;
@@ -305,36 +307,33 @@ function softmax(x, temperature = 1) {
 
 /* The ids of the `count` largest, in descending order, equal ones in the
    order of their ids. */
-function likeliest(weights, count) {
-  const edge = weights.slice().sort()[Math.max(0, weights.length - count)];
-  const ids = [];
-  weights.forEach((weight, id) => { if (weight >= edge) ids.push(id); });
+function likeliest(weights, count, sorted = weights.slice().sort()) {
+  const edge = sorted[Math.max(0, weights.length - count)], ids = [];
+  for (let id = 0; id < weights.length; id++)
+    if (weights[id] >= edge) ids.push(id);
   return ids.sort((a, b) => weights[b] - weights[a] || a - b).slice(0, count);
 }
 
-/* (V) logits -> (V) probabilities to draw from: the k likeliest, of them
+/* (V) logits -> (V) probabilities to draw from: the k likeliest, and of them
    the fewest that together reach p. Temperature 0 takes the likeliest. */
 function probabilities(logits, { temperature = 1, topK = 0, topP = 1 } = {}) {
-  const V = logits.length;
+  const V = logits.length, kept = new Float64Array(V);
   if (temperature === 0) {
-    const best = likeliest(logits, 1)[0];
-    return new Float64Array(V).map((_, id) => (id === best ? 1 : 0));
+    kept[likeliest(logits, 1)[0]] = 1;
+    return kept;
   }
-  let p = softmax(logits.slice(), temperature);
-  const keep = (count) => {
-    const kept = new Float64Array(V);
-    for (const id of likeliest(p, count)) kept[id] = p[id];
-    const sum = kept.reduce((total, value) => total + value);
-    p = kept.map((value) => value / sum);
-  };
-  if (topK > 0 && topK < V) keep(topK);
+  const p = softmax(logits.slice(), temperature), sorted = p.slice().sort();
+  let count = topK > 0 ? Math.min(topK, V) : V;
   if (topP < 1) {
-    const sorted = p.slice().sort();
-    let count = 0, sum = 0;
-    while (sum < topP && count < V) sum += sorted[V - ++count];
-    keep(count);
+    const all = sorted.subarray(V - count).reduce((sum, value) => sum + value);
+    let number = 0, sum = 0;
+    while (sum < topP * all && number < count) sum += sorted[V - ++number];
+    count = number;
   }
-  return p;
+  if (count === V) return p;
+  let sum = 0;
+  for (const id of likeliest(p, count, sorted)) sum += kept[id] = p[id];
+  return kept.map((value) => value / sum);
 }
 
 /* The id at which the sum of the probabilities passes u, from 0 to 1. */
