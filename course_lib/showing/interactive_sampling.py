@@ -15,8 +15,8 @@ import torch
 from course_lib.model.gpt import GPT
 from course_lib.sampling.drawing import probabilities
 from course_lib.sampling.generation import generate
+from course_lib.sharing.colored import token_name, visible
 from course_lib.showing.plots import PALETTE
-from course_lib.showing.texts import visible
 from course_lib.text.tokenizer import Tokenizer
 
 TEMPERATURES = [round(0.2 * i, 1) for i in range(1, 11)]
@@ -66,14 +66,9 @@ def sampling_grid(model: GPT, tokenizer: Tokenizer, prompt: str,
         model, [ids] * samples, tokens, t, top_p=p, seed=seed,
         stop_id=tokenizer.eot)] for t, p in settings()]
     return Grid(prompt, logits.size(-1),
-                [_name(tokenizer.decode([i])) for i in likeliest.tolist()],
+                [token_name(tokenizer, i) for i in likeliest.tolist()],
                 bars(probabilities(logits)[0]), [bars(row) for row in rows],
                 [int((row > 0).sum()) for row in rows], texts)
-
-
-def _name(text: str) -> str:
-    """A token so that its spaces can be seen."""
-    return visible(text.replace(" ", "\u00b7").replace("\n", "\u21b5"))
 
 
 def sampling_chart(grid: Grid, temperature: float = 1.0, top_p: float = 1.0,

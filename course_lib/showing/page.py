@@ -13,6 +13,7 @@ from course_lib.machine.origin import ROOT
 from course_lib.model.cost import flops_per_token
 from course_lib.presets import load_preset
 from course_lib.scaling.budget import GPU_MFU, dollars, hours
+from course_lib.sharing.browser_format import script
 
 RESULTS = ROOT / "book" / "results"
 
@@ -28,7 +29,7 @@ def styled(markup: str) -> HTML:
     """Markup for a cell to display, with the style that it needs: outside
     the book nothing else brings one, and each output may stand alone."""
     style = Path(__file__).with_name("show.css").read_text(encoding="utf-8")
-    return HTML(f"<style>{style}</style>{markup}")
+    return HTML(f"<style>{style}{script('surprisal.css')}</style>{markup}")
 
 
 def show_source(obj) -> None:

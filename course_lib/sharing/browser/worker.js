@@ -24,22 +24,19 @@ const ANSWERS = {
   },
 
   encode({ text }) {
-    return { ids: tokenizer.encode(text) };
-  },
-
-  decode({ ids }) {
-    return { text: tokenizer.decode(ids) };
+    return { ids: text ? tokenizer.encode(text) : [tokenizer.eot] };
   },
 
   /* One token after ids, and the likeliest others before and after the
      settings. */
   next({ ids, settings, bars = 10 }) {
-    const logits = gpt.logits(ids.length ? ids : [tokenizer.eot]);
+    const logits = gpt.logits(ids);
     const before = softmax(logits.slice());
     const after = probabilities(logits, settings);
     return {
       id: draw(after, Math.random()),
       eot: tokenizer.eot,
+      text: tokenizer.decode(ids),
       bars: likeliest(before, bars).map((id) => ({
         id, token: shown(id), before: before[id], after: after[id] })),
       kept: after.reduce((count, p) => count + (p > 0), 0),
