@@ -17,7 +17,7 @@ from course_lib.model.cache import window_start
 from course_lib.model.gpt import GPT
 from course_lib.sampling.drawing import probabilities
 from course_lib.sampling.generation import generate
-from course_lib.sharing.browser_format import rounded, script
+from course_lib.sharing.browser_format import browser_model, rounded, script
 from course_lib.sharing.colored import colored, legend, token_name
 from course_lib.text.tokenizer import Tokenizer
 
@@ -48,6 +48,12 @@ def engine() -> str:
             f'<script type="text/plain" id="gpt-engine">{script("gpt.js")}'
             f"{script('worker.js')}</script>"
             f"<script>{script('client.js')}</script>")
+
+
+def model_script(name: str, model: GPT, tokenizer: Tokenizer) -> str:
+    """The script that a page loads when its reader asks for the weights."""
+    return (f"(window.courseModels ??= {{}})[{json.dumps(name)}] = "
+            f"{json.dumps(browser_model(model, tokenizer))};\n")
 
 
 def talk(speakers: list[Speaker]) -> str:
@@ -106,7 +112,7 @@ def _speaker(one: Speaker) -> str:
 <p class="gpt-text"><span class="gpt-given">{html.escape(PROMPT)}</span>\
 <span class="gpt-written">{html.escape(shown["written"])}</span></p>
 <p class="gpt-status" role="status">An example, written when this page was \
-made. What may come next:</p>
+made. What may come next (choose one to take it):</p>
 <div class="gpt-bars">{bars}</div>
 <p class="gpt-kept">{shown["kept"]:,} of {one.tokenizer.vocab_size:,} tokens \
 have a chance with these settings.</p>
