@@ -43,11 +43,17 @@ class Speaker:
 
 
 def engine() -> str:
-    """What every page needs once: the style, the GPT, and its Worker."""
+    """What every page needs: the style, and the GPT for a Worker."""
     return (f"<style>{script('gpt.css')}{script('surprisal.css')}</style>"
-            f'<script type="text/plain" id="gpt-engine">{script("gpt.js")}'
-            f"{script('worker.js')}</script>"
-            f"<script>{script('client.js')}</script>")
+            f'<script type="text/plain" class="gpt-engine">{script("gpt.js")}'
+            f"{script('worker.js')}</script>")
+
+
+def alive(name: str) -> str:
+    """The script that makes what stands before it answer; nothing of it is
+    seen from outside, so that a page may hold several."""
+    return (f"<script>(() => {{{script('client.js')}{script(name)}}})();"
+            "</script>")
 
 
 def model_script(name: str, model: GPT, tokenizer: Tokenizer) -> str:
@@ -89,7 +95,7 @@ def talk(speakers: list[Speaker]) -> str:
 <div class="gpt-models">{"".join(map(_priced, speakers))}</div>
 </section>
 </div>
-<script>{script("talk.js")}</script>"""
+{alive("talk.js")}"""
 
 
 def _slider(name: str, low, high, step, value) -> str:

@@ -3,6 +3,7 @@
 import html
 import inspect
 import json
+import re
 import warnings
 from pathlib import Path
 from textwrap import dedent, fill
@@ -37,6 +38,22 @@ def show_source(obj) -> None:
     to the left."""
     source = dedent(inspect.getsource(obj)).rstrip()
     display(Markdown(f"```python\n{source}\n```"))
+
+
+def show_script(name: str) -> None:
+    """Show a function or a method of the GPT in JavaScript, with the comment
+    before it. Raises ValueError for a name that it has not."""
+    lines = script("gpt.js").split("\n")
+    begins = re.compile(rf"( *)(?:function )?{name}\(.*\{{$")
+    start = next((at for at, line in enumerate(lines)
+                  if begins.match(line)), None)
+    if start is None:
+        raise ValueError(f"the GPT in JavaScript has no {name}")
+    end = lines.index(begins.match(lines[start])[1] + "}", start)
+    while lines[start - 1].strip() and not lines[start - 1].endswith("}"):
+        start -= 1
+    source = dedent("\n".join(lines[start:end + 1]))
+    display(Markdown(f"```js\n{source}\n```"))
 
 
 def results(name: str) -> Path:

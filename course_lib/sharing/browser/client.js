@@ -19,7 +19,7 @@ class Client {
     try {
       const file = this.source ? await this.fetched() : JSON.parse(
         document.getElementById(this.element).textContent);
-      const code = document.getElementById("gpt-engine").textContent;
+      const code = document.querySelector(".gpt-engine").textContent;
       this.worker = new Worker(URL.createObjectURL(
         new Blob([code], { type: "text/javascript" })));
       this.worker.onmessage = ({ data: { number, answer, error } }) => {

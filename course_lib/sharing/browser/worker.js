@@ -18,7 +18,7 @@ function row(text) {
 
 const ANSWERS = {
   load({ file }) {
-    gpt = new GPT(file);
+    if (file.weights) gpt = new GPT(file);
     tokenizer = new Tokenizer(file);
     return {};
   },
@@ -71,6 +71,30 @@ const ANSWERS = {
     if (ids.length) gpt.logits(ids);
     gpt.watch = null;
     return { tokens: ids.map(shown), weights };
+  },
+
+  /* How a text is merged, a pair at a time: the pieces of each word after
+     every merge, and what was merged. The last state is what encode gives. */
+  merges({ text }) {
+    const words = [...text.matchAll(WORDS)].map(([word]) =>
+      [...new TextEncoder().encode(word)].map((byte) => CHARACTER_OF[byte]));
+    const rank = (a, b) => tokenizer.ranks.get(`${a} ${b}`) ?? Infinity;
+    const name = (token) => shown(tokenizer.ids.get(token));
+    const steps = [{ words: words.map((parts) => parts.map(name)) }];
+    for (;;) {
+      let best = Infinity, pair;
+      for (const parts of words) for (let i = 0; i + 1 < parts.length; i++)
+        if (rank(parts[i], parts[i + 1]) < best)
+          [best, pair] = [rank(parts[i], parts[i + 1]), parts.slice(i, i + 2)];
+      if (!pair) break;
+      for (const parts of words) for (let i = 0; i + 1 < parts.length; i++)
+        if (parts[i] === pair[0] && parts[i + 1] === pair[1])
+          parts.splice(i, 2, pair.join(""));
+      steps.push({ words: words.map((parts) => parts.map(name)),
+        pair: pair.map(name), made: name(pair.join("")), rank: best + 1 });
+    }
+    return { steps, ids: tokenizer.encode(text),
+      bytes: new TextEncoder().encode(text).length };
   },
 
   /* Multiplications for each token of a greedy text, with or without what
