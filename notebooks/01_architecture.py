@@ -804,6 +804,20 @@ print("no preference", f"{even:5.2f}", *[f"{even:8.2f}"] * 3)
 # {numref}`fig-attention` are tokens that many rows look at, wherever those rows
 # stand.
 #
+# And on a sentence of yours? {numref}`fig-heads` runs this very model in your
+# browser. Choose a head, then a token. Write a sentence with a name in it
+# twice: does the second look back at the first?
+
+# %% mystnb={"figure": {"caption": "Attention of every head. Each square is one: a row says where its token looks. Below stands the sentence as the chosen head sees it from the chosen token, darkest where it looks most.", "name": "fig-heads"}}
+from course_lib.showing import show_attention
+
+show_attention(trained, tokenizer, sentence)
+
+# %% tags=["remove-cell"]
+from course_lib.showing.live import attention_weights as in_package
+torch.testing.assert_close(in_package(trained, ids)[:, :, 0], weights)
+
+# %% [markdown]
 # ## Where do the parameters sit?
 #
 # Count by hand once. Per layer, attention has $3C^2$ weights for queries, keys

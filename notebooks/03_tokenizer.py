@@ -476,6 +476,16 @@ print(f"{tokenizer.vocab_size:,} entries, {tokenizer.fingerprint}")
 colored_tokens(tokenizer, tokenizer.encode(stories.story(0, 1)))
 
 # %% [markdown]
+# How does it come to these boxes? In {numref}`fig-steps` its merges are done one
+# at a time, in the order in which they were learned, on a text that you may
+# change.
+
+# %% mystnb={"figure": {"caption": "A text as it is merged. Each box is a token; the coloured one was made last, out of the two that the line below names.", "name": "fig-steps"}}
+from course_lib.showing import show_merges
+
+show_merges(tokenizer, "Once there was a girl who liked the rain.")
+
+# %% [markdown]
 # Frequent words are one token, space included; rarer ones fall into pieces
 # that need not be syllables. The vocabulary has no idea of grammar. It is a
 # list of what was worth abbreviating in this corpus.

@@ -7,6 +7,7 @@ page that `course export RUN --page` writes.
 """
 
 import html
+import os
 import re
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,7 @@ from course_lib.runs import Run
 from course_lib.sharing.hugging_face import load_hf
 from course_lib.sharing.own_page import as_html, note, write_page
 from course_lib.sharing.talk import Speaker, engine, model_script, talk
+from course_lib.showing.live import ADDRESS
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
 OWN, OWN_PAGE = "stories", "own.html"
@@ -107,8 +109,15 @@ def place_models(app, error):
     write_page(own_run(), folder / OWN_PAGE, "The stories of this build")
 
 
+def name_address(app, config):
+    """Tell the chapters, which the build is about to run, where their
+    figures will find the weights."""
+    os.environ[ADDRESS] = f"../models/{OWN}.js"
+
+
 def setup(app):
-    """Register the directive and the hook."""
+    """Register the directive and the hooks."""
+    app.connect("config-inited", name_address)
     app.add_directive("talk", Talk)
     app.connect("build-finished", place_models)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
