@@ -818,6 +818,31 @@ from course_lib.showing.live import attention_weights as in_package
 torch.testing.assert_close(in_package(trained, ids)[:, :, 0], weights)
 
 # %% [markdown]
+# ## What does each part add?
+#
+# Every part of the model writes to the residual stream, and the head reads what
+# has come together. So the sum can be read early: stop after any part, take the
+# last norm and the head, and see which token would be named. (Nobody trained
+# the model for that; it works because all parts write into one space.)
+#
+# :::{admonition} Predict
+# :class: hint
+# Straight after the embedding the head is the embedding's own table. Which token
+# will be named there?
+# :::
+
+# %% mystnb={"figure": {"caption": "The residual stream at one position, part by part. A bar is the length of what a part adds, the line that of the sum so far; above it stands the token that the head would name if the model ended there.", "name": "fig-stream"}, "image": {"alt": "Bars of the lengths of what the embedding, each attention and each MLP add at one position, and a line for the length of their sum, with the token that the head would name written over each point."}}
+from course_lib.showing import draw_stream
+
+draw_stream(trained, ids[:, :6], lambda token: tokenizer.decode(
+    [token]).replace(" ", "\u00b7"));
+
+# %% [markdown]
+# {numref}`fig-stream` begins with the token that was just read: tied to the
+# embedding, the head finds the row that it was looked up in. Each part then
+# moves the sum towards what may come next. The lengths do not add up to the
+# sum's, because the vectors point in different directions.
+#
 # ## Where do the parameters sit?
 #
 # Count by hand once. Per layer, attention has $3C^2$ weights for queries, keys

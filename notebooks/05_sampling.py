@@ -283,6 +283,14 @@ assert with_cache == without
 # must be filled again. We move it by half a context at a time: one refill, then
 # many cheap steps.
 #
+# {numref}`fig-filling` has both, for a context far smaller than ours.
+
+# %% mystnb={"figure": {"caption": "The cache as a text grows: a row is a step, a column a token. Dark is read in that step, pale was kept. Where the window moves, what is left of it is read again.", "name": "fig-filling"}, "image": {"alt": "A staircase of cells: in each step one dark cell at the right of a growing pale row. Twice the row starts anew further right, and is then dark over its whole length."}}
+from course_lib.showing import draw_cache
+
+draw_cache(context=16, prompt=5, tokens=28);
+
+# %% [markdown]
 # Time is noisy and depends on the machine; multiplications can be counted.
 # {numref}`fig-work` has those of each new token, and your browser can do them.
 

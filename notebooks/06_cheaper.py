@@ -627,8 +627,9 @@ for place, (name, factor, kind) in enumerate(bars, 1):
     ax.barh(place, before - after, left=after, edgecolor="white",
             color=plots.PALETTE[kinds.index(kind)],
             hatch=hatches[kind])
-    ax.text(max(before, after) * 1.06, place, f"${after:.2f}",
-            va="center")
+    saves = after < before  # what is left stands where the bar ends
+    ax.text(after * (0.94 if saves else 1.06), place, f"${after:.2f}",
+            va="center", ha="right" if saves else "left")
 for kind, color in zip(kinds, plots.PALETTE):
     ax.fill_between([], [], facecolor=color, edgecolor="white",
                     hatch=hatches[kind], label=kind)

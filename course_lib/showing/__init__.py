@@ -10,5 +10,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     "live": ["show_attention", "show_cache", "show_merges"],
     "page": ["card", "colored_tokens", "load_result", "print_text",
              "results", "show_script", "show_source", "styled"],
+    "pictures": ["draw_cache", "draw_memory", "draw_rows", "draw_stream"],
     "texts": ["show_surprisal", "side_by_side", "visible"],
 })
