@@ -5,6 +5,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     "diagram": ["draw_model", "trace"],
     "interactive": ["shape_chart", "show_chart"],
+    "interactive_bill": ["bill_chart"],
     "interactive_budget": ["dollars_chart"],
     "interactive_sampling": ["sampling_chart", "sampling_grid"],
     "live": ["show_attention", "show_cache", "show_merges"],
