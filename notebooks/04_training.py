@@ -73,7 +73,7 @@ print(f"loss {loss.item():.3f} nats; ln V = "
 # %% mystnb={"figure": {"caption": "A batch's way through memory, counted in the tensors that PyTorch keeps. Forward, each part leaves some behind; backward, the last is used first. The weights are not in it.", "name": "fig-memory"}, "image": {"alt": "Bars that climb from the embedding through each block to the head and loss, then descend in reverse order as the backward pass gives each part's memory back."}}
 from course_lib.showing import draw_memory
 
-draw_memory(model, ids[:8], targets[:8]);
+draw_memory(model, ids[:2], targets[:2]);
 
 # %% [markdown]
 # The peak is at the loss, and it grows with the rows: a batch that does not fit
