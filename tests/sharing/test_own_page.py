@@ -65,6 +65,12 @@ def waits_for_status(page, words: str):
         ".includes(words)", arg=words, timeout=20_000)
 
 
+def stop(page):
+    """Press the button, if there is still something to stop."""
+    page.evaluate("document.querySelector('.gpt-stop').click()")
+    page.wait_for_selector(".gpt-write:enabled")
+
+
 def says(page, name: str) -> str:
     return page.text_content(f".gpt-{name}")
 
@@ -101,8 +107,8 @@ def test_a_prompt_is_continued(opened, run):
     opened.keyboard.press("Tab")  # to the button
     opened.keyboard.press("Enter")
     opened.wait_for_function("document.querySelector('.gpt-written')"
-                             ".textContent.length > 20")
-    opened.wait_for_selector(".gpt-write:enabled")
+                             ".textContent.length > 60")
+    stop(opened)
     text = opened.evaluate(WRITTEN)
     assert text.startswith("the cat saw")
     # what the bars say is what Python says, past the context too
@@ -171,9 +177,12 @@ def test_stop_and_again(opened):
     # one token was on its way, and 200 would have come
     assert len(stopped) < len(before) + 40
     opened.click(".gpt-again")
-    opened.wait_for_selector(".gpt-write:enabled", timeout=20_000)
+    opened.wait_for_function(
+        "text => document.querySelector('.gpt-text').textContent !== text",
+        arg=stopped)
+    stop(opened)
     assert opened.evaluate(WRITTEN).startswith(PROMPT)
-    assert opened.evaluate(WRITTEN) != stopped
+    assert len(opened.evaluate(WRITTEN)) < len(stopped)
 
 
 def test_a_sentence_is_coloured_by_its_bits(opened, run):

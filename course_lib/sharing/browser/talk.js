@@ -64,15 +64,20 @@ function speaker(element, priced, settings) {
 
   const status = (text) => { part("status").textContent = text; };
 
-  async function ask(question, given) {
+  function ask(question, given) {
     if (!client.worker) status(`Loading the model, ${where.size}`);
-    try {
-      return await client.ask(question, given);
-    } catch (error) {
-      status(`It cannot be loaded: ${error.message}.`);
-      throw error;
-    }
+    return client.ask(question, given);
   }
+
+  /* An action that says so where it fails. */
+  const trying = (action) => async (...given) => {
+    try {
+      await action(...given);
+    } catch (error) {
+      running = looking = false;
+      status(`It does not answer: ${error.message}.`);
+    }
+  };
 
   /* What may come after the ids. */
   async function next() {
@@ -103,20 +108,21 @@ function speaker(element, priced, settings) {
     made.addEventListener("click", () => take(id));
     return made;
   }
-  part("bars").querySelectorAll("button").forEach((button) => {
-    button.addEventListener("click", () => take(Number(button.dataset.id)));
-  });
 
-  async function take(id) {
+  const take = trying(async (id) => {
     running = false;
     const place = step ? step.place : ids.length;
     ids = [...ids.slice(0, place), id];
     await next();
     status("You chose this token; the bars show what may follow it.");
     part("bars").firstElementChild.focus({ preventScroll: true });
-  }
+  });
 
-  async function write(text, afresh) {
+  part("bars").querySelectorAll("button").forEach((button) => {
+    button.addEventListener("click", () => take(Number(button.dataset.id)));
+  });
+
+  const write = trying(async (text, afresh) => {
     running = true;
     if (afresh || text !== prompt) {
       ({ ids } = await ask("encode", { text }));
@@ -139,22 +145,22 @@ function speaker(element, priced, settings) {
     running = false;
     const speed = 1000 * count / (performance.now() - begin);
     if (count) status(`${count} tokens, ${speed.toFixed(0)} a second.`);
-  }
+  });
 
   return {
     write,
     stop() { running = false; },
     /* The settings moved: look again, once, however fast they move. That
        alone is no reason to fetch the weights. */
-    async look() {
+    look: trying(async () => {
       if (running || looking || (where.source && !client.ready)) return;
       looking = true;
       await new Promise((done) => setTimeout(done, 60));
       await next();
       looking = false;
       status("The same text, with these settings for what comes next.");
-    },
-    async color(text) {
+    }),
+    color: trying(async (text) => {
       if (!text.trim()) return;
       const { pieces, bytes } = await ask("surprisal", { text });
       part("colored").replaceChildren(...pieces.flatMap(colored));
@@ -162,7 +168,7 @@ function speaker(element, priced, settings) {
       part("cost").textContent = `${bits.toFixed(0)} bits for ${bytes} bytes: ${
         (bits / bytes).toFixed(2)} bits per byte.`;
       status("");
-    },
+    }),
   };
 }
 
