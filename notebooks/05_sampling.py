@@ -297,9 +297,9 @@ draw_cache(context=16, prompt=5, tokens=28);
 # %% mystnb={"figure": {"caption": "Multiplications for each token that the model writes. Pale: the whole text is read again. Dark: only what is new, since keys and values were kept.", "name": "fig-work"}}
 from course_lib.showing import show_cache
 
-small = run if preset.name != "full" else stages.trained(
+own = run if preset.name != "full" else stages.trained(
     load_preset("laptop"))
-show_cache(small.model(), small.tokenizer, "life is about")
+show_cache(own.model(), own.tokenizer, "life is about")
 
 # %% [markdown]
 # With a cache, one token needs every weight once and does almost nothing with
@@ -658,7 +658,7 @@ show_script("windowStart")
 # %%
 from course_lib.sharing import write_page
 
-page = write_page(small, folder.parent / "page.html")
+page = write_page(own, folder.parent / "page.html")
 print(f"{page.name}: {page.stat().st_size:,} bytes")
 
 # %% tags=["remove-cell"]
