@@ -804,6 +804,45 @@ print("no preference", f"{even:5.2f}", *[f"{even:8.2f}"] * 3)
 # {numref}`fig-attention` are tokens that many rows look at, wherever those rows
 # stand.
 #
+# And on a sentence of yours? {numref}`fig-heads` runs this very model in your
+# browser. Choose a head, then a token. Write a sentence with a name in it
+# twice: does the second look back at the first?
+
+# %% mystnb={"figure": {"caption": "Attention of every head. Each square is one: a row says where its token looks. Below stands the sentence as the chosen head sees it from the chosen token, darkest where it looks most.", "name": "fig-heads"}}
+from course_lib.showing import show_attention
+
+show_attention(trained, tokenizer, sentence)
+
+# %% tags=["remove-cell"]
+from course_lib.showing.live import attention_weights as in_package
+torch.testing.assert_close(in_package(trained, ids)[:, :, 0], weights)
+
+# %% [markdown]
+# ## What does each part add?
+#
+# Every part of the model writes to the residual stream, and the head reads what
+# has come together. So the sum can be read early: stop after any part, take the
+# last norm and the head, and see which token would be named. (Nobody trained
+# the model for that; it works because all parts write into one space.)
+#
+# :::{admonition} Predict
+# :class: hint
+# Straight after the embedding the head is the embedding's own table. Which token
+# will be named there?
+# :::
+
+# %% mystnb={"figure": {"caption": "The residual stream at one position, part by part. A bar is the length of what a part adds, the line that of the sum so far; above it stands the token that the head would name if the model ended there.", "name": "fig-stream"}, "image": {"alt": "Bars of the lengths of what the embedding, each attention and each MLP add at one position, and a line for the length of their sum, with the token that the head would name written over each point."}}
+from course_lib.showing import draw_stream
+
+draw_stream(trained, ids[:, :6], lambda token: tokenizer.decode(
+    [token]).replace(" ", "\u00b7"));
+
+# %% [markdown]
+# {numref}`fig-stream` begins with the token that was just read: tied to the
+# embedding, the head finds the row that it was looked up in. Each part then
+# moves the sum towards what may come next. The lengths do not add up to the
+# sum's, because the vectors point in different directions.
+#
 # ## Where do the parameters sit?
 #
 # Count by hand once. Per layer, attention has $3C^2$ weights for queries, keys

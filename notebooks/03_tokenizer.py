@@ -476,6 +476,16 @@ print(f"{tokenizer.vocab_size:,} entries, {tokenizer.fingerprint}")
 colored_tokens(tokenizer, tokenizer.encode(stories.story(0, 1)))
 
 # %% [markdown]
+# How does it come to these boxes? In {numref}`fig-steps` its merges are done one
+# at a time, in the order in which they were learned, on a text that you may
+# change.
+
+# %% mystnb={"figure": {"caption": "A text as it is merged. Each box is a token; the coloured one was made last, out of the two that the line below names.", "name": "fig-steps"}}
+from course_lib.showing import show_merges
+
+show_merges(tokenizer, "Once there was a girl who liked the rain.")
+
+# %% [markdown]
 # Frequent words are one token, space included; rarer ones fall into pieces
 # that need not be syllables. The vocabulary has no idea of grammar. It is a
 # list of what was worth abbreviating in this corpus.
@@ -794,7 +804,16 @@ for text in texts[:50]:
     strip += tokenizer.encode(text) + [tokenizer.eot]
 print(f"{len(strip):,} tokens in one strip")
 
+# %% mystnb={"figure": {"caption": "The same sentences in rows of one length, padded and packed. A colour is a sentence, a pale cell a position without text.", "name": "fig-rows"}, "image": {"alt": "Above, a row for each sentence, most of each row pale; below, the same sentences one after another in a few rows with hardly a pale cell."}}
+from course_lib.showing import draw_rows
+
+few_rows = [tokenizer.encode(sentence) + [tokenizer.eot]
+            for sentence in stories.story(0, 1).split(". ")[:12]]
+draw_rows(few_rows, width=64);
+
 # %% [markdown]
+# In {numref}`fig-rows` the GPU computes every cell of both pictures.
+#
 # That is all of packing. Windows, rows as long as the context, are cut later,
 # when a batch is asked for, wherever the cut falls. The package writes the
 # same numbers to a file and adds three things. It encodes *pieces* of a

@@ -67,7 +67,17 @@ print(f"loss {loss.item():.3f} nats; ln V = "
 # before anything was learned.
 #
 # Backwards now. One call fills `.grad` of every weight with the slope of the
-# loss, and the optimizer takes a step downhill.
+# loss. For that it needs what the parts computed on the way: the forward pass
+# leaves it in memory, and the backward pass uses it up ({numref}`fig-memory`).
+
+# %% mystnb={"figure": {"caption": "A batch's way through memory, counted in the tensors that PyTorch keeps. Forward, each part leaves some behind; backward, the last is used first. The weights are not in it.", "name": "fig-memory"}, "image": {"alt": "Bars that climb from the embedding through each block to the head and loss, then descend in reverse order as the backward pass gives each part's memory back."}}
+from course_lib.showing import draw_memory
+
+draw_memory(model, ids[:2], targets[:2]);
+
+# %% [markdown]
+# The peak is at the loss, and it grows with the rows: a batch that does not fit
+# is taken in parts. Then the optimizer takes a step downhill.
 #
 # :::{admonition} Predict
 # :class: hint

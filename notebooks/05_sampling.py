@@ -283,6 +283,25 @@ assert with_cache == without
 # must be filled again. We move it by half a context at a time: one refill, then
 # many cheap steps.
 #
+# {numref}`fig-filling` has both, for a context far smaller than ours.
+
+# %% mystnb={"figure": {"caption": "The cache as a text grows: a row is a step, a column a token. Dark is read in that step, pale was kept. Where the window moves, what is left of it is read again.", "name": "fig-filling"}, "image": {"alt": "A staircase of cells: in each step one dark cell at the right of a growing pale row. Twice the row starts anew further right, and is then dark over its whole length."}}
+from course_lib.showing import draw_cache
+
+draw_cache(context=16, prompt=5, tokens=28);
+
+# %% [markdown]
+# Time is noisy and depends on the machine; multiplications can be counted.
+# {numref}`fig-work` has those of each new token, and your browser can do them.
+
+# %% mystnb={"figure": {"caption": "Multiplications for each token that the model writes. Pale: the whole text is read again. Dark: only what is new, since keys and values were kept.", "name": "fig-work"}}
+from course_lib.showing import show_cache
+
+own = run if preset.name != "full" else stages.trained(
+    load_preset("laptop"))
+show_cache(own.model(), own.tokenizer, "life is about")
+
+# %% [markdown]
 # With a cache, one token needs every weight once and does almost nothing with
 # it, so on a CPU the time goes into fetching the weights from memory. Fewer
 # bytes should then mean more speed. `quantize_int8` stores each weight in eight
@@ -607,6 +626,45 @@ print("would be published at",
 # course export RUN --to DIR --push you/stories-gpt --license mit
 # ```
 #
+# ## Where else can it run?
+#
+# Wherever numbers can be multiplied. The package has the same GPT once more, in
+# JavaScript, for a page in a browser: tokenizer, forward pass with a cache and
+# sampling in one file, without a library, on the weights in eight bits. Here is
+# attention, whose Python is in [chapter 1](01_architecture.ipynb):
+
+# %%
+from course_lib.showing import show_script
+
+show_script("attention")
+
+# %% [markdown]
+# What PyTorch does for all tokens and heads at once stands here as loops. The
+# rule of the window is the same to the letter:
+
+# %%
+from course_lib.model.cache import window_start
+from course_lib.showing import show_source
+
+show_source(window_start)
+show_script("windowStart")
+
+# %% [markdown]
+# Rounding is the only difference: a test runs both on the same eight-bit weights
+# and compares ids, probabilities and texts. {doc}`On its page <../book/talk>`
+# you can talk to it, and your own run gets such a page, one file that opens
+# with a double click, by `course export RUN --page`:
+
+# %%
+from course_lib.sharing import write_page
+
+page = write_page(own, folder.parent / "page.html")
+print(f"{page.name}: {page.stat().st_size:,} bytes")
+
+# %% tags=["remove-cell"]
+assert page.stat().st_size < 3_000_000
+
+# %% [markdown]
 # :::{admonition} Takeaway
 # :class: tip
 # A model gives probabilities; sampling makes text of them. Temperature,

@@ -627,8 +627,9 @@ for place, (name, factor, kind) in enumerate(bars, 1):
     ax.barh(place, before - after, left=after, edgecolor="white",
             color=plots.PALETTE[kinds.index(kind)],
             hatch=hatches[kind])
-    ax.text(max(before, after) * 1.06, place, f"${after:.2f}",
-            va="center")
+    saves = after < before  # what is left stands where the bar ends
+    ax.text(after * (0.94 if saves else 1.06), place, f"${after:.2f}",
+            va="center", ha="right" if saves else "left")
 for kind, color in zip(kinds, plots.PALETTE):
     ax.fill_between([], [], facecolor=color, edgecolor="white",
                     hatch=hatches[kind], label=kind)
@@ -646,6 +647,20 @@ ax.legend(loc="lower right");
 # `course_lib/machine/gpus.py`, which names its sources. The last from the runs of
 # the table, which {doc}`../book/recorded` has with their command and their curves.
 #
+# What you doubt you can move in {numref}`fig-your-bill`: the assumed MFU, the
+# card, what it costs where you rent, and whether the recipe saves anything at
+# all.
+
+# %% mystnb={"figure": {"caption": "The same bill under your own assumptions. Each sum stands at the end of its bar, where the next begins.", "name": "fig-your-bill"}}
+from course_lib.showing import bill_chart, show_chart
+
+recipes = {"modern": science, "as in 2023": 1.0}
+show_chart(bill_chart(paid, real, longer, reached, recipes,
+                      round(100 * MFU), CARD),
+           "Bars of what is left of the bill after each step, with "
+           "controls for the MFU, the card, its price and the recipe.")
+
+# %% [markdown]
 # ## Which of these savings last?
 #
 # *Arithmetic* lasts. Padding is a share of the positions, whatever the model;

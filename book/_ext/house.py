@@ -27,7 +27,8 @@ class FoldAnswers(SphinxPostTransform):
             for cell in box.parent[box.parent.index(box) + 1:]:
                 if cell.get("nb_element") != "cell_code":
                     break
-                if 'class="interactive"' not in cell.astext():
+                if not any(f'class="{kind}' in cell.astext()
+                           for kind in ("interactive", "gpt ")):
                     cell.attributes.update(
                         hide_mode="output", prompt_show="Show the answer",
                         prompt_hide="Hide the answer")

@@ -168,8 +168,11 @@ def _sample(add):
 
 
 def _export(add):
-    add("--to", required=True, metavar="DIR", help="folder to make; one that "
-        "holds this model already is left as it is")
+    add("--to", metavar="DIR", help="folder to make; one that holds this "
+        "model already is left as it is")
+    add("--page", action="store_true", help="write the model as one HTML "
+        "file in which it speaks: DIR/page.html, or RUN/page.html without "
+        "--to")
     add("--gguf", action="store_true", help="also write DIR/model.gguf, for "
         "llama.cpp")
     add("--push", metavar="OWNER/NAME", help="also publish it under this "

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from course_lib.cli.arguments import SHAPE, TRAINING, parser
+from course_lib.cli.export import export
 from course_lib.cli.planning import plan
 from course_lib.scaling.budget import GPU_MFU
 
@@ -350,39 +351,3 @@ def sample(options) -> None:
         ask(respond)
     else:
         respond(options.prompt)
-
-
-def export(options) -> None:
-    """Write the model in Hugging Face's format, and publish it."""
-    from course_lib.runs import open_run
-    from course_lib.sharing.gguf_file import GGUF
-    from course_lib.sharing.publish import (
-        check_name,
-        export_run,
-        exported_files,
-        push,
-    )
-    if not options.to:
-        raise ValueError("--to needs the name of a folder, not an empty one")
-    if (options.private or options.dry_run) and not options.push:
-        raise ValueError("--private and --dry-run go with --push OWNER/NAME")
-    run, target = open_run(options.folder), Path(options.to)
-    if options.push:
-        check_name(options.push)
-    if export_run(run, target, options.license, options.push, options.gguf):
-        print(f"{target}: load it with transformers' AutoModelForCausalLM "
-              "and AutoTokenizer")
-    elif options.license:
-        raise ValueError(f"{target} holds this model already: name the "
-                         "licence in its README.md, or choose a new folder")
-    else:
-        print(f"{target} holds this model already"
-              + (", and was left as it is" if not options.gguf else ""))
-    if options.gguf:
-        print(f"{target / GGUF}: load it with llama.cpp")
-    if not options.push:
-        return
-    page = push(target, options.push, options.private, options.dry_run)
-    for path in exported_files(target) if options.dry_run else ():
-        print(f"would upload {path.name}: {path.stat().st_size:,} bytes")
-    print(f"{'would publish at' if options.dry_run else 'published'} {page}")

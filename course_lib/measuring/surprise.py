@@ -5,12 +5,14 @@ was as good as any other. Its mean over a text is the loss.
 Source: Shannon 1948, 1951.
 """
 
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 import torch
 
 from course_lib.model.cache import window_start
 from course_lib.model.gpt import GPT
+from course_lib.text.tokenizer import EOT, Tokenizer
 
 
 @torch.no_grad()
@@ -41,3 +43,17 @@ def surprisal(model: GPT, ids: list[int]) -> list[float]:
     finally:
         model.train(training)
     return nats
+
+
+def pieces(tokenizer: Tokenizer, ids: list[int], bits: Iterable[float],
+           ) -> Iterator[tuple[str, float]]:
+    """The text of the tokens in pieces of a character or more, each with
+    the bits that its tokens cost together."""
+    held, cost = b"", 0.0
+    for place, (token, value) in enumerate(zip(ids, bits, strict=True), 1):
+        held, cost = held + tokenizer.token_bytes(token), cost + value
+        text = held.decode("utf-8", "replace")
+        if text.endswith("\ufffd") and len(held) < 4 and place < len(ids):
+            continue  # a character may stand in several tokens
+        yield text or EOT, cost
+        held, cost = b"", 0.0

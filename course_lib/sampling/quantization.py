@@ -39,16 +39,22 @@ def quantize_int8(model: GPT) -> "Int8GPT":
     return Int8GPT(model)
 
 
+def round_rows(weight):
+    """A weight (out, in) as whole numbers from -127 to 127, (out, in), and a
+    scale for each row, (out,), whose product comes nearest to it."""
+    weight = weight.detach()
+    scale = weight.abs().amax(1).clamp_min(1e-30) / WEIGHT
+    return (weight / scale[:, None]).round_(), scale
+
+
 class Int8Linear(nn.Module):
     """(N, in) -> (N, out), like the layer with `weight` (out, in) and
     `bias` (out,) or None."""
 
     def __init__(self, weight, bias=None):
         super().__init__()
-        weight = weight.detach()
         out = weight.size(0)
-        scale = weight.abs().amax(1).clamp_min(1e-30) / WEIGHT
-        whole = (weight / scale[:, None]).round_()  # (out, in)
+        whole, scale = round_rows(weight)
         packed = torch.ops.onednn.qlinear_prepack(whole.to(torch.int8), None)
         bias = torch.zeros(out) if bias is None else bias.detach().clone()
         for name, value in dict(

@@ -27,6 +27,8 @@ PAST_CONTEXT = {
             "Transformers and llama.cpp.",
     "qwen3": "Past {} tokens, the length of a training row, it stands at "
              "positions that it has never seen."}
+FORGETS = ("It sees at most {} tokens at a time; in a longer text it forgets "
+           "half of them at once.")  # as course_lib and a page sample
 # Of a model that read a sentence a row, as the recipe of 2023 has it.
 ALONE = ("It was trained on sentences one by one: it ends after one, and "
          "knows nothing of how another follows.")
@@ -43,13 +45,9 @@ def model_card(run: Run, licence: str | None = None,
     Raises ValueError before the run has finished, for a licence that is no
     identifier, and for a model that no format holds.
     """
-    if not run.finished:
-        raise ValueError(f"{run.folder} has not finished training: run "
-                         f"`course train {run.folder} --resume`")
-    if licence and not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", licence):
-        raise ValueError(f"{licence!r} is no licence that the Hub knows by "
-                         "name: write for example mit, apache-2.0 or cc0-1.0")
     config = run.preset.model
+    sections = facts(run, licence,
+                     PAST_CONTEXT[format_of(config).MODEL_TYPE])
     count = min(60, config.context_length // 4)  # leaves room for the prompt
     also = "\n`model.gguf` is the same model for llama.cpp.\n" if gguf else ""
     return f"""---
@@ -66,7 +64,24 @@ write = pipeline("text-generation", "{name}")
 print(write("life is about", max_new_tokens={count})[0]["generated_text"])
 ```
 {also}
-## Training
+{sections}"""
+
+
+def facts(run: Run, licence: str | None = None, past: str = FORGETS) -> str:
+    """The part of the card that holds wherever the model is shown: how it was
+    trained, how good it is, its limits, its licence. `past` says what becomes
+    of texts longer than the context.
+
+    Raises ValueError before the run has finished, and for a licence that is
+    no identifier.
+    """
+    if not run.finished:
+        raise ValueError(f"{run.folder} has not finished training: run "
+                         f"`course train {run.folder} --resume`")
+    if licence and not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", licence):
+        raise ValueError(f"{licence!r} is no licence that the Hub knows by "
+                         "name: write for example mit, apache-2.0 or cc0-1.0")
+    return f"""## Training
 
 {_training(run)}
 
@@ -76,7 +91,7 @@ print(write("life is about", max_new_tokens={count})[0]["generated_text"])
 
 ## Limits
 
-{_limits(run)}
+{_limits(run, past)}
 
 ## Licence
 
@@ -130,8 +145,7 @@ def _quality(run: Run) -> str:
 Only the last line compares with models that have another vocabulary."""
 
 
-def _limits(run: Run) -> str:
-    past = PAST_CONTEXT[format_of(run.preset.model).MODEL_TYPE]
+def _limits(run: Run, past: str) -> str:
     return _filled(f"""
         It models its training text and nothing more. What sounds like a fact
         is a likely sequence of words: do not ask it for advice. It repeats

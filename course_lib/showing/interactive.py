@@ -8,6 +8,7 @@ specification stands there as a still picture.
 
 import html
 import json
+import re
 from uuid import uuid4
 
 import altair as alt
@@ -26,6 +27,8 @@ PARTS = {
     "MLP": ("L * (8 * C * C + 5 * C)", "L * 48 * C * C"),
     "norms": ("(2 * L + 1) * 2 * C", "0"),
 }
+MARGIN = 36  # for a label at the end of the longest bar
+WIDTH = 540  # pixels of a plot; with its labels it fills the column
 VOCABULARIES = [512, 1_024, 4_096, 8_192, 16_384, 32_768, 50_304, 100_288]
 CONTEXTS = [64, 128, 256, 512, 1_024, 2_048, 4_096]
 TOTALS = [  # a checkpoint holds the weights and AdamW's two averages
@@ -71,7 +74,7 @@ def shape_chart(config: GPTConfig) -> alt.VConcatChart:
             align="left", fontSize=13).encode(
             x=alt.value(0), y=alt.value(10 + 19 * place), text="line:N")
         for place, line in enumerate(TOTALS))
-    ).properties(width=270, height=80)
+    ).properties(width=WIDTH, height=80)
     return alt.vconcat(*bars, totals, spacing=14).add_params(
         *chosen).configure_view(stroke=None)
 
@@ -101,28 +104,37 @@ def _bars(base, field: str, title: str, color: str):
         total=f"sum({field})").transform_calculate(
         share=f"format(datum.{field} / datum.total, '.0%')").mark_text(
         align="left", dx=4).encode(y=y, x=f"{field}:Q", text="share:N")
-    return (bar + share).properties(width=230, height=105)
+    return (bar + share).properties(width=WIDTH - 50, height=125)
 
 
 def show_chart(chart, what: str) -> None:
-    """Display a chart that works without a network. `what` says in a
-    sentence what it shows, for those who do not see it."""
+    """Display a chart that works without a network, as wide as the column,
+    and no wider than a phone. `what` says in a sentence what it shows, for
+    those who do not see it."""
     spec = chart.to_dict()
     spec["description"] = what
+    # labels may grow as a slider moves, and nothing is laid out anew then
+    spec["padding"] = dict(left=5, top=5, bottom=5, right=MARGIN)
     spec.setdefault("config", {}).update(
         background="transparent", font="sans-serif",
         axis=dict(gridColor="#8884", domainColor="#888", tickColor="#888"))
-    still = vl_convert.vegalite_to_png(spec, scale=2)
+    picture = vl_convert.vegalite_to_svg(spec)
+    wide = re.search(r'<svg[^>]* width="([\d.]+)', picture)[1]
     name = f"chart-{uuid4().hex[:8]}"
     options = dict(mode="vega-lite", actions=False, renderer="svg")
     page = f"""
 <div class="interactive" id="{name}" role="group"
  aria-label="{html.escape(what, quote=True)}"></div>
-<noscript>{vl_convert.vegalite_to_svg(spec)}</noscript>
+<noscript>{picture}</noscript>
 <script>(() => {{ if (!window.vegaEmbed) {{
 {vl_convert.javascript_bundle()}
 }}
-vegaEmbed("#{name}", {json.dumps(spec)}, {json.dumps(options)});
+const spec = {json.dumps(spec)};
+const room = document.getElementById("{name}").clientWidth || {wide};
+for (const view of [spec, ...spec.vconcat ?? []])
+  if (view.width) view.width -= Math.max(0, {wide} - room);
+vegaEmbed("#{name}", spec, {json.dumps(options)});
 }})();</script>"""
-    display({"text/html": page, "image/png": still,
+    display({"text/html": page,
+             "image/png": vl_convert.vegalite_to_png(spec, scale=2),
              "text/plain": what}, raw=True)

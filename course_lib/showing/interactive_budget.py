@@ -10,6 +10,7 @@ import altair as alt
 from course_lib.machine.gpus import GPUS, find_gpu
 from course_lib.scaling.fits import Bootstrap, published_fit
 from course_lib.scaling.laws import NAMES
+from course_lib.showing.interactive import WIDTH
 from course_lib.showing.plots import PALETTE
 
 SIZES = 33  # points of a curve, from 10^6.5 to 10^10 parameters
@@ -100,7 +101,9 @@ def _valley(best: dict) -> alt.LayerChart:
         type="log", domain=[10**6.5, 1e10], nice=False),
         axis=alt.Axis(format="~s", values=[1e7, 1e8, 1e9, 1e10],
                       labelExpr="replace(datum.label, 'G', 'B')"))
-    y = alt.Scale(domain=[2, 5], clamp=True, zero=False)
+    # from the best of the largest budget to the best of the smallest, and
+    # room to climb: what lies higher is cut off, not laid flat
+    y = alt.Scale(type="log", domain=[2, 8], nice=False)
     area = band().mark_area(opacity=0.3, color=PALETTE[0], clip=True)
     line = alt.Chart(alt.sequence(0, SIZES, as_="k")).transform_calculate(
         n=f"pow(10, 6.5 + 3.5 * datum.k / {SIZES - 1})").transform_calculate(
@@ -111,11 +114,12 @@ def _valley(best: dict) -> alt.LayerChart:
         color=PALETTE[1], filled=True, size=70, opacity=1)
     title = "predicted loss (nats per token)"
     return alt.layer(
-        area.encode(x=x, y=alt.Y("low:Q", scale=y, title=title),
+        area.encode(x=x, y=alt.Y("low:Q", scale=y, title=title, axis=alt.Axis(
+            values=[2, 3, 4, 5, 6, 7, 8])),
                     y2="high:Q"),
         line.encode(x=x, y=alt.Y("loss:Q", scale=y, title=title)),
         dot.encode(x=x, y=alt.Y("loss:Q", scale=y, title=title)),
-    ).properties(width=280, height=190)
+    ).properties(width=WIDTH, height=260)
 
 
 def _totals() -> alt.LayerChart:
@@ -140,7 +144,7 @@ def _totals() -> alt.LayerChart:
         line.mark_text(align="left", fontSize=13).encode(
             x=alt.value(0), y=alt.value(10 + 19 * place), text="line:N")
         for place, line in enumerate(lines))
-    ).properties(width=280, height=19 * len(lines))
+    ).properties(width=WIDTH, height=19 * len(lines))
 
 
 def _counted(text: str) -> str:

@@ -1,8 +1,8 @@
 """The figure in which a reader turns temperature and top-p (chapter 5).
 
-A page cannot run the model, so everything that the sliders can ask for is
-computed before: for each setting the distribution of the next token, by
-`sampling.probabilities` itself, and a few continuations. The figure looks up.
+Everything that the sliders can ask for is computed before: for each setting
+the distribution of the next token, by `sampling.probabilities` itself, and a
+few continuations. The figure looks up, and needs no weights.
 """
 
 import json
@@ -15,14 +15,15 @@ import torch
 from course_lib.model.gpt import GPT
 from course_lib.sampling.drawing import probabilities
 from course_lib.sampling.generation import generate
+from course_lib.sharing.colored import token_name, visible
+from course_lib.showing.interactive import WIDTH
 from course_lib.showing.plots import PALETTE
-from course_lib.showing.texts import visible
 from course_lib.text.tokenizer import Tokenizer
 
 TEMPERATURES = [round(0.2 * i, 1) for i in range(1, 11)]
 TOP_PS = [round(0.1 * i, 1) for i in range(1, 11)]
 BARS = 12  # the likeliest tokens have one each, all others share the last
-WIDTH, LINES = 56, 3  # of a continuation: characters a line, lines at most
+LETTERS, LINES = 42, 4  # of a continuation: characters a line, lines at most
 LEFT = 74  # pixels that the bars' labels take
 
 
@@ -66,14 +67,9 @@ def sampling_grid(model: GPT, tokenizer: Tokenizer, prompt: str,
         model, [ids] * samples, tokens, t, top_p=p, seed=seed,
         stop_id=tokenizer.eot)] for t, p in settings()]
     return Grid(prompt, logits.size(-1),
-                [_name(tokenizer.decode([i])) for i in likeliest.tolist()],
+                [token_name(tokenizer, i) for i in likeliest.tolist()],
                 bars(probabilities(logits)[0]), [bars(row) for row in rows],
                 [int((row > 0).sum()) for row in rows], texts)
-
-
-def _name(text: str) -> str:
-    """A token so that its spaces can be seen."""
-    return visible(text.replace(" ", "\u00b7").replace("\n", "\u21b5"))
 
 
 def sampling_chart(grid: Grid, temperature: float = 1.0, top_p: float = 1.0,
@@ -113,7 +109,7 @@ def sampling_chart(grid: Grid, temperature: float = 1.0, top_p: float = 1.0,
         base.mark_text(align="left", dx=5).encode(
             x=alt.X("end:Q", scale=scale), y=y, text="share:N"
         ).transform_calculate(end="max(datum.now, datum.before)"),
-    ).properties(width=210, height=17 * len(names))
+    ).properties(width=WIDTH - LEFT, height=18 * len(names))
     kept = [f"{count:,} of {grid.vocabulary:,} tokens have a chance"
             for count in grid.kept]
     texts = _texts(place, [kept] + [[*column] for column in zip(
@@ -124,7 +120,7 @@ def sampling_chart(grid: Grid, temperature: float = 1.0, top_p: float = 1.0,
 
 def _wrapped(text: str) -> str:
     """A continuation in lines."""
-    return "\n".join(textwrap.wrap(visible(text), WIDTH, max_lines=LINES,
+    return "\n".join(textwrap.wrap(visible(text), LETTERS, max_lines=LINES,
                                    placeholder=" \u2026"))
 
 
@@ -138,7 +134,7 @@ def _texts(place: str, blocks: list[list[str]]) -> alt.Chart:
                 for top, text in zip(tops, texts)]
     return alt.Chart(alt.Data(values=rows)).transform_calculate(
         line=f"datum.texts[{place}]", top=f"datum.tops[{place}]").mark_text(
-        align="left", baseline="top", fontSize=12, lineBreak="\n",
+        align="left", baseline="top", fontSize=13, lineBreak="\n",
         lineHeight=15).encode(
         x=alt.value(-LEFT), y=alt.Y("top:Q", scale=None, axis=None),
-        text="line:N").properties(width=210, height=max(tops))
+        text="line:N").properties(width=WIDTH - LEFT, height=max(tops))

@@ -3,6 +3,7 @@
 import html
 import inspect
 import json
+import re
 import warnings
 from pathlib import Path
 from textwrap import dedent, fill
@@ -13,6 +14,7 @@ from course_lib.machine.origin import ROOT
 from course_lib.model.cost import flops_per_token
 from course_lib.presets import load_preset
 from course_lib.scaling.budget import GPU_MFU, dollars, hours
+from course_lib.sharing.browser_format import script
 
 RESULTS = ROOT / "book" / "results"
 
@@ -28,7 +30,7 @@ def styled(markup: str) -> HTML:
     """Markup for a cell to display, with the style that it needs: outside
     the book nothing else brings one, and each output may stand alone."""
     style = Path(__file__).with_name("show.css").read_text(encoding="utf-8")
-    return HTML(f"<style>{style}</style>{markup}")
+    return HTML(f"<style>{style}{script('surprisal.css')}</style>{markup}")
 
 
 def show_source(obj) -> None:
@@ -36,6 +38,22 @@ def show_source(obj) -> None:
     to the left."""
     source = dedent(inspect.getsource(obj)).rstrip()
     display(Markdown(f"```python\n{source}\n```"))
+
+
+def show_script(name: str) -> None:
+    """Show a function or a method of the GPT in JavaScript, with the comment
+    before it. Raises ValueError for a name that it has not."""
+    lines = script("gpt.js").split("\n")
+    begins = re.compile(rf"( *)(?:function )?{name}\(.*\{{$")
+    start = next((at for at, line in enumerate(lines)
+                  if begins.match(line)), None)
+    if start is None:
+        raise ValueError(f"the GPT in JavaScript has no {name}")
+    end = lines.index(begins.match(lines[start])[1] + "}", start)
+    while lines[start - 1].strip() and not lines[start - 1].endswith("}"):
+        start -= 1
+    source = dedent("\n".join(lines[start:end + 1]))
+    display(Markdown(f"```js\n{source}\n```"))
 
 
 def results(name: str) -> Path:

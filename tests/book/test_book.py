@@ -55,7 +55,8 @@ SPOILT = """[...document.querySelectorAll('.admonition.hint')].filter(box => {
     for (let cell = box.nextElementSibling; cell?.matches('.cell');
          cell = cell.nextElementSibling)
       if ([...cell.querySelectorAll('.cell_output')].some(
-          o => !o.closest('details') && !o.querySelector('.interactive')))
+          o => !o.closest('details') &&
+               !o.querySelector('.interactive, .gpt')))
         return true;
   }).map(box => box.innerText)"""
 UNFOLD = """document.querySelectorAll('article details')
@@ -66,7 +67,7 @@ UNTYPESET = """[...document.querySelectorAll('.math')]
                m.querySelector('mjx-merror')).map(m => m.textContent)"""
 IMAGES = """[...document.querySelectorAll('article img')]
   .map(i => [i.getAttribute('alt') || '', i.naturalWidth])"""
-LABELS = """[...document.querySelectorAll('article .interactive')]
+LABELS = """[...document.querySelectorAll('.interactive, .gpt.live')]
   .map(f => f.getAttribute('aria-label') || '')"""
 CUT_CODE = """[...document.querySelectorAll('article .highlight pre')]
   .filter(p => p.scrollWidth > p.clientWidth + 1)

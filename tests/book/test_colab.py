@@ -89,3 +89,5 @@ print(load_result("timings.json")["scale"])
         assert str(tmp_path / "course" / "course_lib") in first
         assert second == "laptop"
     assert list(bare.glob("lib/*/site-packages/course_lib/model/gpt.py"))
+    assert list(bare.glob(
+        "lib/*/site-packages/course_lib/sharing/browser/gpt.js"))

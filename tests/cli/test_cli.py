@@ -268,11 +268,32 @@ def test_export_keeps_what_is_there(refuses, trained, prepared, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+def test_export_of_a_page(course, refuses, trained, tmp_path):
+    """What stands in it is tested in tests/sharing/test_own_page.py."""
+    code, out, _ = course("export", trained, "--page")
+    page = trained / "page.html"
+    assert not code
+    assert out == (f"{page}: {page.stat().st_size:,} bytes, open it with a "
+                   "browser\n")
+    both = tmp_path / "both"
+    assert course("export", trained, "--page", "--to", both)[0] == 0
+    assert (both / "page.html").stat().st_size > 50_000
+    assert (both / "model.safetensors").is_file()
+    # a folder with its page still holds this model
+    assert course("export", trained, "--to", both)[0] == 0
+    refuses("export", trained, what="--to DIR, --page or both")
+    refuses("export", trained, "--page", "--gguf", what="go with --to DIR")
+    refuses("export", trained, "--page", "--license", "No Such",
+            what="no licence that the Hub knows")
+
+
 def test_export_of_an_unfinished_run(refuses, prepared, tmp_path):
     open_run(prepared).train(stop_at=3, progress=False)
     refuses("export", prepared, "--to", tmp_path / "hf",
             what="has not finished training")
+    refuses("export", prepared, "--page", what="has not finished training")
     assert not (tmp_path / "hf").exists()
+    assert not (prepared / "page.html").exists()
 
 
 def test_training_twice_needs_resume(refuses, course, prepared):

@@ -1,0 +1,257 @@
+"""A run as a page: from a disk, without a network, every control tried."""
+
+import json
+import math
+import re
+import shutil
+from dataclasses import replace
+
+import pytest
+import tiny
+import torch
+
+from course_lib.measuring.surprise import surprisal
+from course_lib.model.cache import window_start
+from course_lib.recipes import RECIPES
+from course_lib.sampling.drawing import probabilities
+from course_lib.sharing.browser_format import rounded
+from course_lib.sharing.own_page import as_html, page, write_page
+from course_lib.sharing.talk import PROMPT, SENTENCE, inline
+
+WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 375, "height": 740}
+BARS = """[...document.querySelectorAll('.gpt-bars button')].map((b) => [
+  b.querySelector('.gpt-token').textContent,
+  parseFloat(b.querySelector('.gpt-model-s').style.width) / 100,
+  parseFloat(b.querySelector('.gpt-now').style.width) / 100])"""
+WRITTEN = "document.querySelector('.gpt-text').textContent"
+
+
+@pytest.fixture(scope="module", params=["gpt2", "modern"])
+def run(request, tmp_path_factory):
+    with tiny.quick_training():
+        folder = tmp_path_factory.mktemp(request.param)
+        preset = RECIPES[request.param].at(tiny.PRESET)
+        run = tiny.make_run(folder, replace(preset, tokens=1280))
+        run.train(number_format="float32")
+    return run
+
+
+@pytest.fixture(scope="module")
+def file(run, tmp_path_factory):
+    return write_page(run, tmp_path_factory.mktemp("page") / "page.html")
+
+
+@pytest.fixture
+def opened(run, file, browser):
+    """One recipe's page on a desktop, light; the other's on a phone, dark."""
+    size, scheme = ((WIDE, "light") if run.preset.recipe == "gpt2"
+                    else (PHONE, "dark"))
+    page = browser.new_page(viewport=size, color_scheme=scheme,
+                            has_touch=size is PHONE)
+    page.context.set_offline(True)
+    page.errors = []
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    page.on("request", lambda r: page.errors.append(r.url)
+            if not r.url.startswith(("file:", "data:", "blob:")) else None)
+    page.goto(file.as_uri())
+    yield page
+    assert page.errors == []
+    page.close()
+
+
+def waits_for_status(page, words: str):
+    page.wait_for_function(
+        "words => document.querySelector('.gpt-status').textContent"
+        ".includes(words)", arg=words, timeout=20_000)
+
+
+def stop(page):
+    """Press the button, if there is still something to stop."""
+    page.evaluate("document.querySelector('.gpt-stop').click()")
+    page.wait_for_selector(".gpt-write:enabled")
+
+
+def says(page, name: str) -> str:
+    return page.text_content(f".gpt-{name}")
+
+
+def choose(page, name: str, value):
+    page.eval_on_selector(
+        f".gpt-{name}", "(input, value) => { input.value = value;"
+        " input.dispatchEvent(new Event('input')); }", str(value))
+
+
+@torch.no_grad()
+def row(run, page):
+    """(1, V) logits of what follows the page's text, in Python."""
+    ids = [int(i) for i in page.get_attribute(
+        ".gpt-text", "data-ids").split()]
+    assert run.tokenizer.decode(ids) == page.evaluate(WRITTEN)
+    model = rounded(run.model()).double()
+    start = window_start(len(ids), run.preset.model.context_length)
+    return model(torch.tensor([ids[start:]]))[:, -1]
+
+
+def test_it_shows_an_example_before_anything_runs(file, browser):
+    page = browser.new_context(java_script_enabled=False).new_page()
+    page.goto(file.as_uri())
+    text = page.text_content(".gpt-text")
+    assert text.startswith(PROMPT) and len(text) > len(PROMPT)
+    assert page.locator(".gpt-bars button").count() == 10
+    assert "bits per byte" in page.text_content(".gpt-cost")
+    page.context.close()
+
+
+def test_a_prompt_is_continued(opened, run):
+    opened.fill(".gpt-prompt", "the cat saw")
+    opened.keyboard.press("Tab")  # to the button
+    opened.keyboard.press("Enter")
+    opened.wait_for_function("document.querySelector('.gpt-written')"
+                             ".textContent.length > 60")
+    stop(opened)
+    text = opened.evaluate(WRITTEN)
+    assert text.startswith("the cat saw")
+    # what the bars say is what Python says, past the context too
+    wanted = row(run, opened)
+    before = probabilities(wanted)[0].sort(descending=True).values
+    after = probabilities(wanted, 0.8, top_p=0.95)[0].sort(
+        descending=True).values
+    for place, (_, first, second) in enumerate(opened.evaluate(BARS)):
+        assert first == pytest.approx(before[place].item(), abs=1e-3)
+        assert second == pytest.approx(after[place].item(), abs=1e-3)
+
+
+def test_every_setting_changes_what_may_come(opened, run):
+    opened.click(".gpt-bars button >> nth=0")
+    waits_for_status(opened, "You chose")
+    text, seen = opened.evaluate(WRITTEN), []
+    for name, value, settings in (
+            ("temperature", 1.6, (1.6, None, 0.95)),
+            ("top-p", 0.3, (1.6, None, 0.3)),
+            ("top-p", 1, (1.6, None, None)), ("top-k", 3, (1.6, 3, None)),
+            ("temperature", 0, (0, 3, None))):
+        kept = says(opened, "kept")
+        choose(opened, name, value)
+        opened.wait_for_function(
+            "kept => document.querySelector('.gpt-kept').textContent"
+            " !== kept", arg=kept)
+        wanted = probabilities(row(run, opened), *settings)[0]
+        assert says(opened, "kept").startswith(
+            f"{int((wanted > 0).sum()):,} of 300 tokens")
+        shown = [bar[2] for bar in opened.evaluate(BARS)]
+        top = wanted.sort(descending=True).values[:10].tolist()
+        assert sorted(shown, reverse=True) == pytest.approx(top, abs=1e-3)
+        seen.append(shown)
+    assert opened.evaluate(WRITTEN) == text
+    assert len({tuple(bars) for bars in seen}) == len(seen)
+
+
+def test_a_click_takes_a_token(opened, run):
+    names = [bar[0] for bar in opened.evaluate(BARS)]
+    before = opened.evaluate(WRITTEN)
+    place = next(i for i, name in enumerate(names) if name.isascii())
+    opened.click(f".gpt-bars button >> nth={place}")
+    waits_for_status(opened, "You chose")
+    taken = names[place].replace("\u00b7", " ").replace("\u21b5", "\n")
+    assert opened.evaluate(WRITTEN) == before + taken
+    again = opened.evaluate("document.activeElement.className || "
+                            "document.activeElement.tagName")
+    assert again == "BUTTON"  # the keyboard can go on from there
+    opened.keyboard.press("Enter")
+    opened.wait_for_function(
+        "text => document.querySelector('.gpt-text').textContent.length"
+        " > text.length", arg=before + taken)
+
+
+def test_stop_and_again(opened):
+    choose(opened, "temperature", 1.5)
+    before = opened.evaluate(WRITTEN)
+    opened.evaluate("""() => {
+      document.querySelector('.gpt-write').click();
+      document.querySelector('.gpt-stop').click();
+    }""")
+    opened.wait_for_selector(".gpt-write:enabled")
+    stopped = opened.evaluate(WRITTEN)
+    opened.wait_for_timeout(200)
+    assert opened.evaluate(WRITTEN) == stopped
+    # one token was on its way, and 200 would have come
+    assert len(stopped) < len(before) + 40
+    opened.click(".gpt-again")
+    opened.wait_for_function(
+        "text => document.querySelector('.gpt-text').textContent !== text",
+        arg=stopped)
+    stop(opened)
+    assert opened.evaluate(WRITTEN).startswith(PROMPT)
+    assert len(opened.evaluate(WRITTEN)) < len(stopped)
+
+
+def test_a_sentence_is_coloured_by_its_bits(opened, run):
+    text = "Her friend Jos\u00e9 sang \u201clife\u201d twice, \u611b."
+    opened.fill(".gpt-own", text)
+    opened.click(".gpt-sentence button")
+    opened.wait_for_function(
+        "text => document.querySelector('.gpt-cost').textContent"
+        ".includes(text)", arg=f"for {len(text.encode())} bytes")
+    ids = [run.tokenizer.eot, *run.tokenizer.encode(text)]
+    bits = sum(surprisal(rounded(run.model()), ids)) / math.log(2)
+    assert says(opened, "cost") == (
+        f"{bits:.0f} bits for {len(text.encode())} bytes: "
+        f"{bits / len(text.encode()):.2f} bits per byte.")
+    spans = opened.eval_on_selector_all(
+        ".gpt-colored .sur", "all => all.map((s) => s.textContent)")
+    assert "".join(spans) == text
+
+
+def test_the_still_sentence_is_what_the_page_computes(opened):
+    still = opened.inner_html(".gpt-colored"), says(opened, "cost")
+    opened.evaluate("document.querySelector('.gpt-colored').innerHTML = ''")
+    opened.fill(".gpt-own", SENTENCE)
+    opened.click(".gpt-sentence button")
+    opened.wait_for_selector(".gpt-colored .sur")
+    assert (opened.inner_html(".gpt-colored"), says(opened, "cost")) == still
+
+
+def test_it_is_accessible_and_fits(opened):
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(opened, options={"runOnly": [
+        "wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]})
+    assert [(v["id"], v["nodes"][0]["html"])
+            for v in found.response["violations"]] == []
+    assert opened.evaluate("document.scrollingElement.scrollWidth"
+                           " - document.documentElement.clientWidth") <= 0
+
+
+def test_the_card_stands_in_it(opened, run):
+    text = opened.inner_text(".card")
+    for said in ("How good it is", "bits per byte", "Limits", "Licence",
+                 f"{run.log[-1]['val_loss']:.4f} nats per token"):
+        assert said in text
+    assert not re.search(r"[|`#]", text)
+
+
+def test_a_laptop_model_s_page_is_small(file):
+    # a byte and a third for each of its million weights, and this beside it
+    assert 3e6 - 4 / 3 * 0.95e6 > file.stat().st_size
+
+
+def test_an_unfinished_run_is_refused(prepared, tmp_path):
+    from course_lib.runs import open_run
+
+    run = open_run(shutil.copytree(prepared, tmp_path / "run"))
+    with pytest.raises(ValueError, match="has not finished training"):
+        page(run, "title")
+    assert not list(tmp_path.glob("*.html*"))
+
+
+def test_no_text_ends_the_script_it_stands_in():
+    text = "</script><script>alert(1)</script><!--"
+    assert "<" not in inline([text]) and json.loads(inline([text])) == [text]
+
+
+def test_a_card_of_the_hub_is_shown_without_its_fields():
+    made = as_html("---\nlicense: mit\n---\n# Name\n\nText\n\n```python\nx"
+                   "\n```\n## Part\n\n| | |\n|---|---|\n| a | b |\n")
+    assert all(word not in made for word in ("license", "Name", "python"))
+    assert "<h3>Part</h3>" in made and "<thead" not in made
+    assert '<th scope="row">a</th>' in made
