@@ -126,7 +126,7 @@ class Run:
         if state is None:
             raise FileNotFoundError(f"{self.folder} has no trained model yet:"
                                     f" run `course train {self.folder}`")
-        if state["fingerprint"]["tokenizer"] != self.tokenizer.fingerprint:
+        if not self.tokenizer.known_as(state["fingerprint"]["tokenizer"]):
             raise ValueError(f"{self.folder / 'tokenizer.json'} is not the "
                              "tokenizer that the checkpoints were trained "
                              "with: one of the two is from another run")

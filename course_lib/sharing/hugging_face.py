@@ -28,12 +28,15 @@ from course_lib.sharing.stored import (
     stored_weights,
 )
 from course_lib.sharing.weights import check, filled, placed
-from course_lib.text.tokenizer import EOT, Tokenizer, load_tokenizer
+from course_lib.text.tokenizer import (
+    EOT,
+    Tokenizer,
+    checked,
+    load_tokenizer,
+)
 
 FORMATS = (gpt2_format, qwen3_format)
 HEAD = "lm_head.weight"
-# What a tokenizer must give back for bits per byte to mean anything.
-PROBE = "Two  Lines,\n\tsaid \u201cJos\u00e9\u201d \u2014 twice. \U0001f31e "
 
 
 def from_hf(source) -> GPT:
@@ -95,16 +98,11 @@ def load_hf(folder) -> tuple[GPT, Tokenizer]:
     """
     folder = Path(folder)
     model, tokenizer = from_hf(folder), _tokenizer(folder)
-    largest = max(tokenizer.vocab_size,
-                  1 + max(tokenizer.library.get_vocab().values()))
-    if largest > model.config.vocab_size:
-        raise ValueError(f"the tokenizer in {folder} has {largest} entries "
-                         f"and the model {model.config.vocab_size}")
-    back = tokenizer.decode(tokenizer.encode(PROBE))
-    if back != PROBE:
-        raise ValueError(f"the tokenizer in {folder} changes the text: it "
-                         f"makes {back!r} of {PROBE!r}")
-    return model.eval(), tokenizer
+    if tokenizer.vocab_size > model.config.vocab_size:
+        raise ValueError(f"the tokenizer in {folder} has "
+                         f"{tokenizer.vocab_size} entries and the model "
+                         f"{model.config.vocab_size}")
+    return model.eval(), checked(tokenizer, folder)
 
 
 def _tokenizer(folder: Path) -> Tokenizer:

@@ -214,7 +214,7 @@ class Tokens:
         if len(self.ids) != self.tokens:
             raise ValueError(f"{path} holds {len(self.ids):,} tokens and its "
                              f"header says {self.tokens:,}: prepare it again")
-        if tokenizer and tokenizer.fingerprint != header["tokenizer"]:
+        if tokenizer and not tokenizer.known_as(header["tokenizer"]):
             raise ValueError(f"{path} was made with another tokenizer: "
                              "prepare it again")
 
