@@ -30,7 +30,7 @@ from course_lib.presets import Preset
 from course_lib.text.documents import Corpus
 from course_lib.text.rows import sentences
 from course_lib.text.split import choose_split, side
-from course_lib.text.token_files import Tokens, pack
+from course_lib.text.token_files import AGAIN, Tokens, pack
 from course_lib.text.tokenizer import (
     Tokenizer,
     load_tokenizer,
@@ -65,18 +65,29 @@ class Run:
 
     @cached_property
     def train_tokens(self) -> Tokens:
-        return Tokens(self.folder / "train.bin", self.tokenizer)
+        return self._tokens("train")
 
     @cached_property
     def val_tokens(self) -> Tokens:
-        return Tokens(self.folder / "val.bin", self.tokenizer)
+        return self._tokens("val")
 
     @cached_property
     def measured_tokens(self) -> Tokens:
         """The validation text as this run's model reads it."""
         if self.preset.layout == "packed":
             return self.val_tokens
-        return Tokens(self.folder / "val-rows.bin", self.tokenizer)
+        return self._tokens("val-rows")
+
+    def _tokens(self, name: str) -> Tokens:
+        """Counts that the loss is divided by stand in two places."""
+        tokens = Tokens(self.folder / f"{name}.bin", self.tokenizer)
+        recorded = self.record["files"].get(name, {})
+        for what, count in recorded.items():
+            if tokens.header.get(what, count) != count:
+                raise ValueError(
+                    f"{name}.json says {tokens.header[what]:,} {what} and "
+                    f"run.json {count:,}: one of them is damaged; {AGAIN}")
+        return tokens
 
     @property
     def number_format(self) -> str | None:

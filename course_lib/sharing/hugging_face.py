@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tokenizers import decoders, models, pre_tokenizers
 
-from course_lib.machine.files import write_json
+from course_lib.machine.files import read_object, write_json
 from course_lib.model.config import GPTConfig
 from course_lib.model.gpt import GPT
 from course_lib.sampling.quantization import Int8GPT
@@ -24,7 +24,6 @@ from course_lib.sharing import gpt2_format, qwen3_format
 from course_lib.sharing.stored import (
     WEIGHTS,
     in_memory,
-    read_object,
     stored_weights,
 )
 from course_lib.sharing.weights import check, filled, placed

@@ -101,9 +101,8 @@ class Trainer:
             raise ValueError(f"{rows} rows a step do not divide among {size} "
                              "processes: change --batch")
         self.data.windows(self.preset.model.context_length)
-        if self.folder:
-            for tokens in (self.data, self.validation):
-                tokens.verify()
+        for tokens in (self.data, self.validation):
+            tokens.verify()
 
     def settle_number_format(self) -> None:
         """What was asked for, else what the run has used so far, else what

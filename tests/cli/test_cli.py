@@ -4,6 +4,7 @@ import functools
 import io
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -446,6 +447,42 @@ def test_damaged_tokens_are_named(refuses, trained):
             break
     (trained / "val.json").write_text("{")
     refuses("train", trained, what="damaged")
+
+
+@pytest.mark.parametrize("name, verbs", [
+    ("val", (["evaluate"], ["evaluate", "--json"],
+             ["evaluate", "--text", "RUN"], ["train", "--resume"])),
+    ("train", (["train", "--resume"],))])
+@pytest.mark.parametrize("damage", ["300 bits", "a high bit", "a zero"])
+def test_tokens_that_changed_give_no_numbers(refuses, trained, name, verbs,
+                                             damage):
+    path, draw = trained / f"{name}.bin", random.Random(0)
+    data = bytearray(path.read_bytes())
+    for _ in range(300 if damage == "300 bits" else 1):
+        data[draw.randrange(0, len(data), 2)] ^= 1 << draw.randrange(8)
+    if damage == "a high bit":
+        data[101] |= 128
+    path.write_bytes(data)
+    (trained / "log.jsonl").unlink()  # else it is known to be finished
+    for verb, *options in verbs:
+        refuses(verb, trained, *(trained if each == "RUN" else each
+                                 for each in options),
+                what=f"{name}.bin is damaged: its checksum")
+
+
+@pytest.mark.parametrize("field", ["bytes", "tokens", "documents"])
+def test_counts_that_changed_give_no_numbers(refuses, trained, field):
+    """The loss is divided by them."""
+    path = trained / "val.json"
+    header = json.loads(path.read_text())
+    for count in (header[field] + 1, -5, 0.5, "9", None):
+        path.write_text(json.dumps(header | {field: count}))
+        refuses("evaluate", trained, what="val.")
+    path.write_text(json.dumps(header))
+    record = json.loads((trained / "run.json").read_text())
+    record["files"]["val"][field] += 1
+    (trained / "run.json").write_text(json.dumps(record))
+    refuses("evaluate", trained, what=f"val.json says {header[field]:,}")
 
 
 def test_before_training(refuses, prepared, tmp_path):

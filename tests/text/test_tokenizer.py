@@ -329,7 +329,8 @@ def test_tokens_that_were_added_stand_for_their_names(saved):
      "changes the text: it makes"),
     (lambda state: state.update(decoder=None), "changes the text"),
     (lambda state: state["added_tokens"].append(
-        added(400, "zebra", lstrip=True)), "changes the text: it has tokens that take"),
+        added(400, "zebra", lstrip=True)),
+     "changes the text: it has tokens that take"),
     (lambda state: state["added_tokens"][0].update(special=False),
      "takes .* in a text for the end of it"),
     (lambda state: state["model"]["vocab"].update({"\u2581the": 400}),

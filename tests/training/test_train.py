@@ -308,6 +308,9 @@ def test_a_changed_token_is_noticed(run):
     path.write_bytes(data)
     with pytest.raises(ValueError, match="train.bin is damaged"):
         open_run(run.folder).train(progress=False)
+    with pytest.raises(ValueError, match="train.bin is damaged"):  # a rung
+        trainer.train(None, tiny.PRESET, open_run(run.folder).train_tokens,
+                      run.val_tokens, progress=False)
 
 
 def test_divergence_leaves_earlier_checkpoints_unharmed(run, monkeypatch):
