@@ -6,6 +6,8 @@ import os
 import reprlib
 from pathlib import Path
 
+from course_lib.machine.lines import one_line
+
 
 def to_json(value, **layout) -> str:
     """JSON as the standard has it: what is no number, or infinite, is null.
@@ -40,7 +42,7 @@ def read_object(path) -> dict:
     try:
         value = json.loads(Path(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:  # not UTF-8, or no JSON
-        raise ValueError(f"{path} is damaged ({error})") from None
+        raise ValueError(f"{path} is damaged ({one_line(error)})") from None
     if not isinstance(value, dict):
         raise ValueError(f"{path} must hold a JSON object, not "
                          f"{reprlib.repr(value)}")

@@ -60,6 +60,8 @@ def evaluate(model: GPT, data: Tokens, *, max_tokens: int | None = None,
     """
     data.verify()
     device, T = model.head.device, model.config.context_length
+    if not data.row:  # a context may be longer than any text
+        T = min(T, max(1, data.tokens - 1))
     number = data.to_measure_count(T)
     places = np.arange(number)
     if max_tokens and -(-max_tokens // T) < number:

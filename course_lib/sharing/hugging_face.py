@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import decoders, models, pre_tokenizers
 
 from course_lib.machine.files import read_object, write_json
+from course_lib.machine.lines import one_line
 from course_lib.model.config import GPTConfig
 from course_lib.model.gpt import GPT
 from course_lib.sampling.quantization import Int8GPT
@@ -113,7 +114,7 @@ def _tokenizer(folder: Path) -> Tokenizer:
         bpe = models.BPE.from_file(*map(str, pair))
     except Exception as error:  # the library raises bare Exception
         raise ValueError(f"{pair[0]} and {pair[1].name} are no tokenizer: "
-                         f"{error}") from None
+                         f"{one_line(error)}") from None
     library = tokenizers.Tokenizer(bpe)
     library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     library.decoder = decoders.ByteLevel()

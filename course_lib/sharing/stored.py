@@ -16,6 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from course_lib.machine.files import read_object, whole_number
+from course_lib.machine.lines import one_line
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 # The number formats a GPT here can have, as the files spell them.
@@ -88,7 +89,7 @@ def _headers(path: Path) -> dict[str, Stored]:
                                  DTYPES.get(part.get_dtype()),
                                  partial(file.get_tensor, name))
     except SafetensorError as error:
-        raise ValueError(f"{path} is damaged ({error})") from None
+        raise ValueError(f"{path} is damaged ({one_line(error)})") from None
     return found
 
 

@@ -22,6 +22,8 @@ import tiktoken
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
+from course_lib.machine.lines import one_line
+
 EOT = "<|endoftext|>"
 LARGEST = 2**20  # entries; several times the largest vocabulary in use
 # The words of GPT-2, which are those of the library's ByteLevel.
@@ -276,7 +278,8 @@ def load_tokenizer(path) -> Tokenizer:
         library = tokenizers.Tokenizer.from_str(
             path.read_text(encoding="utf-8"))
     except Exception as error:  # the library raises bare Exception
-        raise ValueError(f"{path} is not a tokenizer file: {error}") from None
+        raise ValueError(f"{path} is not a tokenizer file: "
+                         f"{one_line(error)}") from None
     return checked(Tokenizer(library), path)
 
 

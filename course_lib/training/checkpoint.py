@@ -125,7 +125,8 @@ def load_checkpoint(path, model, optimizer=None) -> dict:
     """Load one checkpoint folder into model and optimizer, in place.
 
     Raises Damaged, naming the file, when a byte is not as it was saved, and
-    ValueError when the weights are another model's.
+    ValueError when the weights are another model's. Values that are no
+    numbers are damage too, done by the training.
     """
     path = Path(path)
     try:
@@ -142,19 +143,32 @@ def load_checkpoint(path, model, optimizer=None) -> dict:
     if wrong:
         raise Damaged(f"{path / wrong[0]} is damaged: its checksum is not "
                       "the saved one")
+    if optimizer is not None:
+        tensors = _numbers(path / FILES[1])
     load_weights(path / FILES[0], model)
     if optimizer is not None:
-        _restore(optimizer, model, load_file(path / FILES[1]))
+        _restore(optimizer, model, tensors)
     return state
 
 
 def load_weights(path, model) -> None:
-    """Load a .safetensors file of weights; ValueError if it does not fit."""
+    """Load a .safetensors file of weights. Raises ValueError if it does not
+    fit; Damaged, with nothing loaded, for a value that is no number."""
     try:
-        model.load_state_dict(load_file(path))
+        model.load_state_dict(_numbers(path))
     except (OSError, RuntimeError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{path} does not fit the model: {reason}") from None
+
+
+def _numbers(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a file, when all that they hold are numbers."""
+    tensors = load_file(path)
+    for name, value in tensors.items():
+        if not value.isfinite().all():
+            raise Damaged(f"{path} holds values in {name} that are no "
+                          "numbers, or infinite: its training diverged")
+    return tensors
 
 
 def optimizer_tensors(model, optimizer) -> dict[str, torch.Tensor]:

@@ -1,12 +1,14 @@
 """Checkpoints: every damage is noticed, and the one before is used."""
 
 import json
+import math
 import re
 import shutil
 
 import pytest
 import tiny
 import torch
+from safetensors.torch import load_file, save_file
 
 from course_lib.model.config import GPTConfig
 from course_lib.model.gpt import GPT
@@ -120,6 +122,29 @@ def test_none_whole_is_an_error_and_none_at_all_is_not(folder, tmp_path):
     with pytest.raises(Damaged, match="no checkpoint in .* is whole"):
         load_newest(folder, model)
     assert load_newest(tmp_path / "nowhere", model) is None
+
+
+@pytest.mark.parametrize("name", checkpoint.FILES)
+@pytest.mark.parametrize("value", [math.nan, -math.inf])
+def test_values_that_are_no_numbers_are_damage(folder, name, value):
+    """Written so by a training that diverged, with a checksum that is right.
+    """
+    newest = folder / "step-00000020"
+    tensors = load_file(newest / name)
+    max(tensors.values(), key=torch.numel).flatten()[7] = value
+    save_file(tensors, newest / name)
+    state = json.loads((newest / "state.json").read_text())
+    state["sha256"][name] = checkpoint._sha256(newest / name)
+    state.pop("digest")
+    state["digest"] = checkpoint._digest(state)
+    (newest / "state.json").write_text(json.dumps(state))
+    model, optimizer = trained(seed=3)
+    before, said = model.head.clone(), []
+    with pytest.raises(Damaged, match=f"{name} holds values in .* no number"):
+        load_checkpoint(newest, model, optimizer)
+    assert torch.equal(model.head, before)
+    assert load_newest(folder, model, optimizer, said.append)["step"] == 10
+    assert "step-00000010 is used instead" in said[0]
 
 
 def test_another_models_weights_are_refused(folder):
