@@ -27,11 +27,12 @@ from course_lib.machine.files import write_json
 from course_lib.machine.origin import provenance
 from course_lib.model.gpt import GPT
 from course_lib.presets import Preset
-from course_lib.text.documents import Corpus
+from course_lib.text.documents import Corpus, separators
 from course_lib.text.rows import sentences
 from course_lib.text.split import choose_split, side
 from course_lib.text.token_files import AGAIN, Tokens, pack
 from course_lib.text.tokenizer import (
+    EOT,
     Tokenizer,
     load_tokenizer,
     train_tokenizer,
@@ -218,6 +219,8 @@ def _prepare(folder: Path, preset: Preset, corpus: Corpus, report) -> Run:
                                   "folder with --out")
         report(f"{folder} is already prepared")
         return run
+    if marked := sum(map(separators, corpus.files)):
+        report(f"{marked:,} {EOT} in the text separate documents")
     rule = choose_split(corpus.texts())
 
     def part(validation: bool):

@@ -78,7 +78,7 @@ def _files(paths: list[Path]) -> Corpus:
                     yield {"text": text}
 
     return Corpus(name, digest.hexdigest()[:16],
-                  make_dataset(rows, paths=paths))
+                  make_dataset(rows, paths=paths), files=tuple(paths))
 
 
 def _stories(count: str) -> Corpus:

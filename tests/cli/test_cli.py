@@ -329,6 +329,24 @@ def test_options_of_prepare(refuses, text, tmp_path, options, what):
     assert not (tmp_path / "run" / "run.json").exists()
 
 
+def test_documents_between_markers(course, text, tmp_path):
+    """A file as others publish them: prepare says what it found, and holds
+    whole documents out."""
+    books = [path.read_text() for path in sorted(text.iterdir())]
+    stories = [part for book in books for part in book.split("\n\n")]
+    (tmp_path / "all.txt").write_text("\n<|endoftext|>\n".join(stories))
+    code, out, _ = course("prepare", "--corpus", tmp_path / "all.txt",
+                          *SMALL, "--out", tmp_path / "run")
+    assert not code
+    assert f"{len(stories) - 1:,} <|endoftext|> in the text separate" in out
+    run = open_run(tmp_path / "run")
+    found = [each for tokens in (run.train_tokens, run.val_tokens)
+             for each in documents(tokens, run.tokenizer)]
+    assert run.record["split"] == "hash"
+    assert sorted(found) == sorted(
+        story + "\n" * (story != stories[-1]) for story in stories)
+
+
 def test_a_mistake_can_be_mended_in_place(course, refuses, text, tmp_path):
     prepare = ["prepare", "--corpus", text, *SMALL, "--out",
                tmp_path / "run"]
