@@ -18,13 +18,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-from tqdm import tqdm
-
 from course_lib.machine.device import choose_device
-from course_lib.machine.distributed import first_process
 from course_lib.machine.files import write_json
+from course_lib.machine.lock import LOCK, locked
 from course_lib.machine.origin import provenance
+from course_lib.machine.progress import bar
 from course_lib.model.gpt import GPT
 from course_lib.presets import Preset
 from course_lib.text.documents import Corpus, separators
@@ -37,9 +35,8 @@ from course_lib.text.tokenizer import (
     load_tokenizer,
     train_tokenizer,
 )
-from course_lib.training import checkpoint
+from course_lib.training import checkpoint, settings
 from course_lib.training.log import read_log
-from course_lib.training.settings import read_settings
 from course_lib.training.trainer import train
 
 # Merges settle long before this much text, and counting pairs costs memory.
@@ -93,7 +90,7 @@ class Run:
     @property
     def number_format(self) -> str | None:
         """The number format that it is trained in, once that is settled."""
-        return read_settings(self.folder).get("number_format")
+        return settings.read(self.folder).get("number_format")
 
     @property
     def log(self) -> list[dict]:
@@ -123,12 +120,8 @@ class Run:
         Raises BlockingIOError when another process is at it.
         """
         self._empty_model()
-        # of several processes the first holds the lock for all
-        lock = locked(self.folder) if first_process() \
-            else contextlib.nullcontext()
-        with lock:
-            return train(self.folder, self.preset, self.train_tokens,
-                         self.measured_tokens, **options)
+        return train(self.folder, self.preset, self.train_tokens,
+                     self.measured_tokens, **options)
 
     def model(self, where: str = "cpu") -> GPT:
         """The newest model, in evaluation mode. Raises FileNotFoundError
@@ -234,10 +227,10 @@ def _prepare(folder: Path, preset: Preset, corpus: Corpus, report) -> Run:
             ("val", True, {}), *[("val-rows", True, rows)] * bool(rows),
             ("train", False, rows | dict(cut_long=True) if rows else {})]:
         texts = part(validation)
-        with tqdm(desc=f"{name}.bin", unit="B", unit_scale=True,
-                  delay=2) as bar:
+        with bar(desc=f"{name}.bin", unit="B", unit_scale=True,
+                 delay=2) as shown:
             tokens = pack(sentences(texts) if layout else texts, tokenizer,
-                          folder / f"{name}.bin", bar.update,
+                          folder / f"{name}.bin", shown.update,
                           f"{corpus.fingerprint} {rule} {name}", **layout)
         tokens.windows(T)
         report(f"{name}.bin: {tokens.tokens:,} tokens of {tokens.bytes:,} "
@@ -277,7 +270,7 @@ def _tokenizer(folder: Path, vocab_size: int, wanted: dict, texts,
     return tokenizer
 
 
-LOCK, UNFINISHED = "run.lock", "run.json.partial"
+UNFINISHED = "run.json.partial"
 
 
 def _ours(folder: Path) -> bool:
@@ -285,21 +278,6 @@ def _ours(folder: Path) -> bool:
     inside = {path.name for path in folder.iterdir()} \
         if folder.is_dir() else set()
     return inside <= {LOCK} or UNFINISHED in inside
-
-
-@contextlib.contextmanager
-def locked(folder: Path):
-    """Keep other processes from writing in a run folder."""
-    lock = FileLock(folder / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise BlockingIOError(f"another process is preparing or training "
-                              f"{folder}: wait for it to end") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def first_bytes(texts: Iterable[str], limit: int) -> Iterator[str]:

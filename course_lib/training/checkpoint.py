@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 from pathlib import Path
 
 import torch
@@ -20,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from course_lib.machine.files import write_json
+from course_lib.machine.progress import warn
 from course_lib.training.optimizers import members
 
 KEEP = 2
@@ -110,15 +110,11 @@ def load_newest(folder, model, optimizer=None, report=None) -> dict | None:
             problems.append(str(error))
             continue
         for line in problems:
-            (report or _warn)(f"{line}: {path.name} is used instead")
+            (report or warn)(f"{line}: {path.name} is used instead")
         return state
     if problems:
         raise Damaged(f"no checkpoint in {folder} is whole: {problems[0]}")
     return None
-
-
-def _warn(line: str) -> None:
-    print(line, file=sys.stderr)
 
 
 def load_checkpoint(path, model, optimizer=None) -> dict:

@@ -239,7 +239,7 @@ def test_invalid_utf8_is_named_with_its_place(tmp_path):
 def test_utf16_is_called_what_it_is(tmp_path, encoding):
     path = write(tmp_path / "a.txt", "Ice cream after tea".encode(
         encoding))
-    with pytest.raises(ValueError, match=r"a\.txt is not UTF-8: .*iconv -f utf-16"):
+    with pytest.raises(ValueError, match="not UTF-8.*iconv -f utf-16"):
         read(path)
 
 
