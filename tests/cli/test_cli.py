@@ -134,7 +134,7 @@ def test_prepare_train_evaluate_sample_export(course, text, tmp_path):
     run = tmp_path / "my r\u00fcn"
     code, out, err = course("prepare", "--corpus", text, *SMALL,
                             "--out", run)
-    assert not code and f"ready: course train {run}" in out, err
+    assert not code and f"ready: course train '{run}'" in out, err
     before = tiny.contents(run)
     assert course("prepare", "--corpus", text, *SMALL, "--out", run)[0] == 0
     assert tiny.contents(run) == before
