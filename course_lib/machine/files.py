@@ -36,6 +36,17 @@ def write_json(path, value) -> None:
     os.replace(partial, path)
 
 
+def write_tensors(tensors: dict, path, metadata=None) -> None:
+    """Write a .safetensors file that others may read where the umask says so.
+    """
+    from safetensors.torch import save_file  # with torch, not for all
+    path = Path(path)
+    path.touch()
+    mode = path.stat().st_mode
+    save_file(tensors, path, metadata)  # it makes files for the owner alone
+    path.chmod(mode)
+
+
 def read_object(path) -> dict:
     """The JSON object in a file. Raises ValueError, naming the file, for
     anything else, and OSError where it cannot be read."""

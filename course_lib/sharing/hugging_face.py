@@ -13,10 +13,10 @@ from pathlib import Path
 import tokenizers
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from tokenizers import decoders, models, pre_tokenizers
 
-from course_lib.machine.files import read_object, write_json
+from course_lib.machine.files import read_object, write_json, write_tensors
 from course_lib.machine.lines import one_line
 from course_lib.model.config import GPTConfig
 from course_lib.model.gpt import GPT
@@ -177,7 +177,7 @@ def save_hf(model: GPT, tokenizer: Tokenizer, folder) -> None:
         clean_up_tokenization_spaces=False))
     # last: a folder with these weights in it is whole
     partial = folder / f"{WEIGHTS}.partial"
-    save_file(weights, partial, {"format": "pt"})
+    write_tensors(weights, partial, {"format": "pt"})
     os.replace(partial, folder / WEIGHTS)
 
 

@@ -15,7 +15,7 @@ import io
 import json
 import lzma
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -281,3 +281,12 @@ class _Chunks(io.RawIOBase):
         size = min(len(buffer), len(self.left))
         buffer[:size], self.left = self.left[:size], self.left[size:]
         return size
+
+
+def first_bytes(texts: Iterable[str], limit: int) -> Iterator[str]:
+    """The first documents, as many as begin within `limit` bytes."""
+    for text in texts:
+        if limit <= 0:
+            return
+        limit -= len(text)
+        yield text

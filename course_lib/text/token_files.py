@@ -97,14 +97,22 @@ class _Unfinished:
         self.unsaved = 0
 
     def is_finished(self) -> bool:
-        """Whether the file is there already, of the same source."""
-        return (self.about["source"] is not None
-                and self.about == read_json(self.header, self.about))
+        """Whether the file is there already, whole and of the same source.
+        """
+        if (self.about["source"] is None
+                or self.about != read_json(self.header, self.about)):
+            return False
+        try:
+            Tokens(self.path).verify()
+        except (FileNotFoundError, ValueError):
+            return False
+        return True
 
     def __enter__(self):
         before = read_json(self.saved, {**self.about, **self.counts})
         kept = self.partial.stat().st_size if self.partial.is_file() else 0
         if (self.about["source"] is not None and before
+                and all(type(before[name]) is int for name in self.counts)
                 and self.about == {name: before[name] for name in self.about}
                 and before["tokens"] * self.dtype.itemsize <= kept):
             self.counts = {name: before[name] for name in self.counts}

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from course_lib.machine.files import to_json
+from course_lib.training.checkpoint import checkpoints
 
 
 class Diverged(ValueError):
@@ -91,7 +92,7 @@ class Log:
                     self.board.add_scalar(key, value, record["step"])
 
     def _last_good(self) -> str:
-        found = sorted(self.folder.glob("checkpoints/step-*")) \
+        found = checkpoints(self.folder / "checkpoints") \
             if self.folder else []
         return (f"{found[-1]} is the last good checkpoint" if found
                 else "no checkpoint was saved yet")

@@ -375,6 +375,78 @@ def test_prepare_keeps_what_is_there(refuses, text, tmp_path, files):
     assert tiny.contents(tmp_path) == before
 
 
+@pytest.mark.parametrize("name", ["run.json.partial", "unfinished.json",
+                                  "unfinished.json.partial"])
+@pytest.mark.parametrize("content", ["", "{}", "[1]", json.dumps(dict(
+    wanted={}, tokenizer=None))], ids=str)
+def test_prepare_keeps_a_tokenizer_that_it_did_not_make(
+        refuses, text, tmp_path, name, content):
+    """Its own mark beside it, or what looks like one, gives no right."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / name).write_text(content)
+    (tmp_path / "mine" / "tokenizer.json").write_text("years of work")
+    before = tiny.contents(tmp_path)
+    refuses("prepare", "--corpus", text, *SMALL, "--out", tmp_path / "mine",
+            what="is no run folder")
+    assert tiny.contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("rows", [[], ["--recipe", "2023", "--context", "16"]],
+                         ids=["packed", "sentences"])
+def test_preparing_again_mends_what_is_damaged(course, refuses, text, rows,
+                                               tmp_path):
+    """To the byte; and nothing else is touched."""
+    run = tmp_path / "run"
+    prepare = ["prepare", "--corpus", text, *SMALL, *rows, "--out", run]
+    assert course(*prepare)[0] == 0
+    whole, draw = tiny.contents(run), random.Random(0)
+    assert "already prepared" in course(*prepare)[1]
+    names = [name for name in whole
+             if name.startswith(("val", "train", "tokenizer"))]
+    damages = [lambda path: path.unlink(), lambda path: path.write_bytes(b""),
+               lambda path: path.write_bytes(path.read_bytes()[:-3]),
+               lambda path: path.write_bytes(path.read_bytes().translate(
+                   bytes.maketrans(b"7", b"8")))]
+    for name in names:
+        for damage in draw.sample(damages, 2):
+            damage(run / name)
+            if tiny.contents(run) == whole:
+                continue
+            code, out, err = course(*prepare)
+            assert not code and "is damaged: it is made again" in out, err
+            assert tiny.contents(run) == whole
+    for name in names:
+        (run / name).unlink()
+    assert course(*prepare)[0] == 0
+    assert tiny.contents(run) == whole
+    assert course("train", run)[0] == 0
+
+
+def test_what_cannot_be_made_as_it_was_is_said(course, refuses, text,
+                                               tmp_path, monkeypatch):
+    prepare = ["prepare", "--corpus", text, *SMALL, "--out", tmp_path / "run"]
+    assert course(*prepare)[0] == 0
+    (tmp_path / "run" / "tokenizer.json").unlink()
+    monkeypatch.setattr("course_lib.runs.TOKENIZER_BYTES", 3_000)
+    refuses(*prepare, what="cannot be made as it was")
+
+
+def test_a_run_among_its_texts_is_no_text(course, text, tmp_path):
+    """Nor is a copy of one, or one that is being prepared."""
+    texts = shutil.copytree(text, tmp_path / "texts")
+    prepare = ["prepare", "--corpus", texts, *SMALL, "--out",
+               texts / "runs" / "mine"]
+    assert course(*prepare)[0] == 0
+    assert course("train", texts / "runs" / "mine")[0] == 0
+    shutil.copytree(texts / "runs" / "mine", texts / "a copy",
+                    ignore=shutil.ignore_patterns("run.lock"))
+    (texts / "new").mkdir()
+    (texts / "new" / "run.lock").touch()
+    (texts / "new" / "log.jsonl").write_text('{"text": "no text"}')
+    code, out, err = course(*prepare)
+    assert not code and "already prepared" in out, err
+
+
 @pytest.mark.parametrize("command", [
     ["train"], ["evaluate"], ["sample"], ["export", "--to", "new"]], ids=str)
 def test_a_folder_that_is_no_run(refuses, tmp_path, command):
@@ -500,7 +572,7 @@ def test_counts_that_changed_give_no_numbers(refuses, trained, field):
     record = json.loads((trained / "run.json").read_text())
     record["files"]["val"][field] += 1
     (trained / "run.json").write_text(json.dumps(record))
-    refuses("evaluate", trained, what=f"val.json says {header[field]:,}")
+    refuses("evaluate", trained, what=f"val.json says {header[field]} {field}")
 
 
 def test_before_training(refuses, prepared, tmp_path):
