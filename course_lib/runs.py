@@ -105,6 +105,7 @@ def _prepared(folder: Path, wanted: dict, preset: Preset, corpus: Corpus,
     known = {run.record["tokenizer"]} if "tokenizer" in run.record else {
         read_json(folder / f"{name}.json", ["tokenizer"]).get("tokenizer")
         for name in run.record["files"]} - {None}  # of the first edition
+    (folder / UNFINISHED).unlink(missing_ok=True)  # killed at the last moment
     broken = run.damaged(known)
     if not broken:
         report(f"{folder} is already prepared")
