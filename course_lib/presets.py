@@ -39,7 +39,7 @@ class Preset:
 
     def __post_init__(self):
         for name in ("tokens", "batch_tokens", "warmup_steps", "seed"):
-            if not isinstance(getattr(self, name), int):
+            if type(getattr(self, name)) is not int:  # True is an int too
                 raise ValueError(f"{name} must be a whole number, not "
                                  f"{getattr(self, name)!r}")
         T = self.model.context_length

@@ -1,4 +1,4 @@
-"""A run folder: how it is made, how it is opened.
+"""A run folder: how it is made; `run_folder` opens it.
 
 What stands in it:
 
@@ -12,34 +12,26 @@ What stands in it:
 """
 
 import contextlib
-import json
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-from tqdm import tqdm
-
 from course_lib.machine.device import choose_device
-from course_lib.machine.distributed import first_process
-from course_lib.machine.files import write_json
+from course_lib.machine.files import read_json, write_json
+from course_lib.machine.lock import LOCK, locked
 from course_lib.machine.origin import provenance
-from course_lib.model.gpt import GPT
+from course_lib.machine.progress import bar
 from course_lib.presets import Preset
-from course_lib.text.documents import Corpus
+from course_lib.run_folder import Run, open_run, token_files
+from course_lib.text.documents import Corpus, first_bytes, separators
 from course_lib.text.rows import sentences
 from course_lib.text.split import choose_split, side
-from course_lib.text.token_files import Tokens, pack
+from course_lib.text.token_files import COUNTS, pack
 from course_lib.text.tokenizer import (
+    EOT,
     Tokenizer,
     load_tokenizer,
     train_tokenizer,
 )
-from course_lib.training import checkpoint
-from course_lib.training.log import read_log
-from course_lib.training.settings import read_settings
-from course_lib.training.trainer import train
 
 # Merges settle long before this much text, and counting pairs costs memory.
 TOKENIZER_BYTES = 100_000_000
@@ -48,147 +40,16 @@ TOKENIZER_BYTES = 100_000_000
 MANY_PASSES = 16
 
 
-@dataclass(frozen=True)
-class Run:
-    """An existing, complete run folder; made by `prepare` or `open_run`."""
-
-    folder: Path
-    record: dict
-
-    @cached_property
-    def preset(self) -> Preset:
-        return Preset.from_dict(self.record["preset"])
-
-    @cached_property
-    def tokenizer(self) -> Tokenizer:
-        return load_tokenizer(self.folder / "tokenizer.json")
-
-    @cached_property
-    def train_tokens(self) -> Tokens:
-        return Tokens(self.folder / "train.bin", self.tokenizer)
-
-    @cached_property
-    def val_tokens(self) -> Tokens:
-        return Tokens(self.folder / "val.bin", self.tokenizer)
-
-    @cached_property
-    def measured_tokens(self) -> Tokens:
-        """The validation text as this run's model reads it."""
-        if self.preset.layout == "packed":
-            return self.val_tokens
-        return Tokens(self.folder / "val-rows.bin", self.tokenizer)
-
-    @property
-    def number_format(self) -> str | None:
-        """The number format that it is trained in, once that is settled."""
-        return read_settings(self.folder).get("number_format")
-
-    @property
-    def forecast(self) -> dict | None:
-        """What was predicted of it when it was prepared
-        (`scaling.Forecast`), where anything was."""
-        return self.record.get("forecast")
-
-    @property
-    def log(self) -> list[dict]:
-        """The records of log.jsonl, oldest first."""
-        return read_log(self.folder / "log.jsonl")
-
-    @property
-    def timing(self) -> list[dict]:
-        """The records of timing.jsonl, oldest first."""
-        return read_log(self.folder / "timing.jsonl")
-
-    @property
-    def started(self) -> bool:
-        """Whether there is a checkpoint to go on from."""
-        return bool(checkpoint.checkpoints(self.folder / "checkpoints"))
-
-    @property
-    def step(self) -> int:
-        """The newest checkpoint's step; 0 before there is one."""
-        found = checkpoint.checkpoints(self.folder / "checkpoints")
-        return int(found[-1].name.removeprefix("step-")) if found else 0
-
-    @property
-    def finished(self) -> bool:
-        """Whether the last step was taken, saved and evaluated."""
-        log = self.log
-        return (self.started and bool(log) and "val_loss" in log[-1]
-                and log[-1]["step"] == self.preset.steps)
-
-    def train(self, **options):
-        """Start or go on training; options as in `course_lib.training.train`.
-
-        Raises BlockingIOError when another process is at it.
-        """
-        self._empty_model()
-        # of several processes the first holds the lock for all
-        lock = locked(self.folder) if first_process() \
-            else contextlib.nullcontext()
-        with lock:
-            return train(self.folder, self.preset, self.train_tokens,
-                         self.measured_tokens, **options)
-
-    def model(self, where: str = "cpu") -> GPT:
-        """The newest model, in evaluation mode. Raises FileNotFoundError
-        before training, ValueError when it does not fit the tokenizer."""
-        model = self._empty_model()
-        state = checkpoint.load_newest(self.folder / "checkpoints", model)
-        if state is None:
-            raise FileNotFoundError(f"{self.folder} has no trained model yet:"
-                                    f" run `course train {self.folder}`")
-        if state["fingerprint"]["tokenizer"] != self.tokenizer.fingerprint:
-            raise ValueError(f"{self.folder / 'tokenizer.json'} is not the "
-                             "tokenizer that the checkpoints were trained "
-                             "with: one of the two is from another run")
-        return model.to(where).eval()
-
-    def snapshots(self) -> Iterator[tuple[int, GPT]]:
-        """(step, model) at 0, 1, 10 and 100% of the run."""
-        for folder in sorted((self.folder / "snapshots").glob("step-*")):
-            model = self._empty_model()
-            checkpoint.load_weights(folder / "model.safetensors", model)
-            yield int(folder.name.removeprefix("step-")), model.eval()
-
-    def _empty_model(self) -> GPT:
-        config, tokenizer = self.preset.model, self.tokenizer
-        if tokenizer.vocab_size != config.vocab_size:
-            raise ValueError(
-                f"the tokenizer in {self.folder} has {tokenizer.vocab_size} "
-                f"entries and the model {config.vocab_size}: one of the two "
-                "files is from another run")
-        return GPT(config)
-
-
-def open_run(folder) -> Run:
-    """Open a prepared run folder. Raises FileNotFoundError or ValueError."""
-    folder = Path(folder)
-    path = folder / "run.json"
-    if not path.is_file():
-        found = "is no run folder (no run.json in it)" if folder.is_dir() \
-            else "does not exist"
-        raise FileNotFoundError(f"{folder} {found}: make one with `course "
-                                f"prepare --out {folder}`")
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        Preset.from_dict(record["preset"])
-        record["corpus"]["fingerprint"], record["files"]["train"]["bytes"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is damaged ({error}): prepare the run "
-                         "again in a new folder") from None
-    return Run(folder, record)
-
-
 def prepare(folder, preset: Preset, corpus: Corpus,
             report: Callable[[str], None] = lambda line: None,
             forecast: dict | None = None) -> Run:
     """Make a run folder ready for training: tokenizer and token files, and
     the `forecast` that was made for it.
 
-    Doing it again with the same preset and corpus changes nothing. Raises
-    FileExistsError when the folder holds anything else, and ValueError when
-    the text is too little for the preset.
+    Doing it again with the same preset and corpus makes again what is
+    damaged, and changes nothing else. Raises FileExistsError when the folder
+    holds anything else, and ValueError when the text is too little for the
+    preset.
     """
     if not str(folder):
         raise ValueError("the run folder needs a name, not an empty one")
@@ -198,56 +59,32 @@ def prepare(folder, preset: Preset, corpus: Corpus,
     except UnicodeEncodeError:  # safetensors could not open it again
         raise ValueError(f"{ascii(str(folder))} is not UTF-8: choose another "
                          "name for the run folder") from None
+    wanted = dict(preset=preset.to_dict(),
+                  corpus=dict(name=corpus.name,
+                              fingerprint=corpus.fingerprint,
+                              revision=corpus.revision),
+                  **(dict(forecast=forecast) if forecast else {}))
     if (folder / "run.json").exists():
-        return _prepare(folder, preset, corpus, report, forecast)
+        return _prepared(folder, wanted, preset, corpus, report)
     if folder.exists() and not folder.is_dir() or not _ours(folder):
         raise FileExistsError(f"{folder} exists and is no run folder: "
                               "choose a new one with --out")
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
-        return _prepare(folder, preset, corpus, report, forecast)
+        if (folder / "run.json").exists():  # by who was first
+            return _prepared(folder, wanted, preset, corpus, report)
+        return _prepare(folder, wanted, preset, corpus, report)
 
 
-def _prepare(folder: Path, preset: Preset, corpus: Corpus, report,
-             forecast) -> Run:
-    wanted = dict(preset=preset.to_dict(),
-                  corpus=dict(name=corpus.name,
-                              fingerprint=corpus.fingerprint,
-                              revision=corpus.revision))
-    if (folder / "run.json").is_file():
-        run = open_run(folder)
-        if (run.record["preset"] != wanted["preset"] or corpus.fingerprint
-                != run.record["corpus"]["fingerprint"]):
-            raise FileExistsError(f"{folder} holds another run: choose a new "
-                                  "folder with --out")
-        report(f"{folder} is already prepared")
-        return run
+def _prepare(folder: Path, wanted: dict, preset: Preset, corpus: Corpus,
+             report) -> Run:
+    if found := sum(map(separators, corpus.files)):
+        report(f"{found:,} {EOT} in the text separate documents")
     rule = choose_split(corpus.texts())
-
-    def part(validation: bool):
-        return side(corpus.texts(), rule, validation)
-
-    tokenizer = _tokenizer(folder, preset.model.vocab_size, wanted,
-                           lambda: part(False), report)
-    files, T = {}, preset.model.context_length
-    rows = dict(row=T) if preset.layout == "sentences" else {}
-    for name, validation, layout in [
-            ("val", True, {}), *[("val-rows", True, rows)] * bool(rows),
-            ("train", False, rows | dict(cut_long=True) if rows else {})]:
-        texts = part(validation)
-        with tqdm(desc=f"{name}.bin", unit="B", unit_scale=True,
-                  delay=2) as bar:
-            tokens = pack(sentences(texts) if layout else texts, tokenizer,
-                          folder / f"{name}.bin", bar.update,
-                          f"{corpus.fingerprint} {rule} {name}", **layout)
-        tokens.windows(T)
-        report(f"{name}.bin: {tokens.tokens:,} tokens of {tokens.bytes:,} "
-               f"bytes in {tokens.documents:,} "
-               f"{'rows' if layout else 'documents'}"
-               + (f", {tokens.targets / tokens.windows(T) / T:.0%} of them "
-                  "no padding" if layout else ""))
-        files[name] = dict(tokens=tokens.tokens, bytes=tokens.bytes,
-                           documents=tokens.documents)
+    tokenizer = _tokenizer(folder, wanted, report, lambda: _train_tokenizer(
+        preset, corpus, rule))
+    files = {name: _token_file(folder, name, preset, corpus, rule, tokenizer,
+                               report) for name in token_files(preset)}
     passes = preset.tokens / files["train"]["tokens"]
     if passes > MANY_PASSES:
         report(f"{preset.tokens:,} tokens are {passes:.0f} passes over this "
@@ -255,59 +92,104 @@ def _prepare(folder: Path, preset: Preset, corpus: Corpus, report,
                f"less with --tokens {MANY_PASSES * files['train']['tokens']}")
     write_json(folder / "run.json", dict(
         **wanted, split=rule, files=files, tokenizer_bytes=TOKENIZER_BYTES,
-        prepared=provenance(choose_device()),
-        **(dict(forecast=forecast) if forecast else {})))
+        tokenizer=tokenizer.fingerprint, prepared=provenance(choose_device())))
+    (folder / UNFINISHED).unlink()
     return open_run(folder)
 
 
-def _tokenizer(folder: Path, vocab_size: int, wanted: dict, texts,
-               report) -> Tokenizer:
-    """The folder's tokenizer, trained unless an interrupted `prepare` of
-    the same run has left it."""
+def _prepared(folder: Path, wanted: dict, preset: Preset, corpus: Corpus,
+              report) -> Run:
+    """A run that was made before: what is damaged of it is made again."""
+    run = open_run(folder)
+    if (run.record["preset"] != wanted["preset"] or corpus.fingerprint
+            != run.record["corpus"]["fingerprint"]):
+        raise FileExistsError(f"{folder} holds another run: choose a new "
+                              "folder with --out")
+    known = {run.record["tokenizer"]} if "tokenizer" in run.record else {
+        read_json(folder / f"{name}.json", ["tokenizer"]).get("tokenizer")
+        for name in run.record["files"]} - {None}  # of the first edition
+    (folder / UNFINISHED).unlink(missing_ok=True)  # killed at the last moment
+    broken = run.damaged(known)
+    if not broken:
+        report(f"{folder} is already prepared")
+        return run
+    with locked(folder):
+        rule = run.record["split"]
+        if "tokenizer" in broken:
+            report("tokenizer.json is damaged: it is made again")
+            tokenizer = _train_tokenizer(preset, corpus, rule)
+            _same(not known or any(map(tokenizer.known_as, known)), folder)
+            tokenizer.save(folder / "tokenizer.json")
+        for name in [name for name in token_files(preset) if name in broken]:
+            report(f"{name}.bin is damaged: it is made again")
+            (folder / f"{name}.json").unlink(missing_ok=True)
+            found = _token_file(folder, name, preset, corpus, rule,
+                                run.tokenizer, report)
+            _same(run.record["files"][name].items() <= found.items(), folder)
+    return open_run(folder)
+
+
+def _same(same: bool, folder: Path) -> None:
+    if not same:
+        raise ValueError(f"what is damaged in {folder} cannot be made as it "
+                         "was, by other versions than made it: prepare the "
+                         "run in a new folder")
+
+
+def _token_file(folder: Path, name: str, preset: Preset, corpus: Corpus,
+                rule: str, tokenizer: Tokenizer, report) -> dict:
+    """Pack one side of the corpus; returns its counts and checksum."""
+    T = preset.model.context_length
+    rows = preset.layout == "sentences" and name != "val"
+    layout = dict(row=T, cut_long=name == "train") if rows else {}
+    texts = side(corpus.texts(), rule, validation=name != "train")
+    with bar(desc=f"{name}.bin", unit="B", unit_scale=True,
+             delay=2) as shown:
+        tokens = pack(sentences(texts) if rows else texts, tokenizer,
+                      folder / f"{name}.bin", shown.update,
+                      f"{corpus.fingerprint} {rule} {name}", **layout)
+    tokens.windows(T)
+    report(f"{name}.bin: {tokens.tokens:,} tokens of {tokens.bytes:,} "
+           f"bytes in {tokens.documents:,} "
+           f"{'rows' if rows else 'documents'}"
+           + (f", {tokens.targets / tokens.windows(T) / T:.0%} of them "
+              "no padding" if rows else ""))
+    return {what: tokens.header[what] for what in (*COUNTS, "sha256")}
+
+
+def _train_tokenizer(preset: Preset, corpus: Corpus, rule: str) -> Tokenizer:
+    texts = side(corpus.texts(), rule, validation=False)
+    return train_tokenizer(first_bytes(texts, TOKENIZER_BYTES),
+                           preset.model.vocab_size)
+
+
+def _tokenizer(folder: Path, wanted: dict, report, make) -> Tokenizer:
+    """The folder's tokenizer, made anew unless an interrupted `prepare` of
+    the same run has left it. The mark says that it is one of ours."""
     path, mark = folder / "tokenizer.json", folder / UNFINISHED
-    if path.is_file() and mark.is_file() \
-            and mark.read_text(encoding="utf-8") == json.dumps(wanted):
-        with contextlib.suppress(ValueError):  # damaged: train it again
+    left = read_json(mark, ("wanted", "tokenizer"))
+    if left.get("wanted") == wanted and path.is_file():
+        with contextlib.suppress(ValueError):  # damaged: make it again
             return load_tokenizer(path)
     path.unlink(missing_ok=True)
-    # the mark's name goes when run.json is written in its place
-    mark.write_text(json.dumps(wanted), encoding="utf-8")
-    report(f"training a tokenizer of {vocab_size:,} entries")
-    tokenizer = train_tokenizer(first_bytes(texts(), TOKENIZER_BYTES),
-                                vocab_size)
+    write_json(mark, dict(wanted=wanted, tokenizer=None))
+    report("training a tokenizer")
+    tokenizer = make()
+    write_json(mark, dict(wanted=wanted, tokenizer=tokenizer.fingerprint))
     tokenizer.save(path)
     return tokenizer
 
 
-LOCK, UNFINISHED = "run.lock", "run.json.partial"
+UNFINISHED = "unfinished.json"
 
 
 def _ours(folder: Path) -> bool:
-    """Whether a folder is empty, or was left so by an earlier `prepare`."""
+    """Whether a folder is empty, or was left so by an earlier `prepare`,
+    whose mark comes before any file that a user could have as well."""
     inside = {path.name for path in folder.iterdir()} \
         if folder.is_dir() else set()
-    return inside <= {LOCK} or UNFINISHED in inside
-
-
-@contextlib.contextmanager
-def locked(folder: Path):
-    """Keep other processes from writing in a run folder."""
-    lock = FileLock(folder / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise BlockingIOError(f"another process is preparing or training "
-                              f"{folder}: wait for it to end") from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def first_bytes(texts: Iterable[str], limit: int) -> Iterator[str]:
-    """The first documents, as many as begin within `limit` bytes."""
-    for text in texts:
-        if limit <= 0:
-            return
-        limit -= len(text)
-        yield text
+    if inside <= {LOCK, f"{UNFINISHED}.partial"}:
+        return True
+    mark = read_json(folder / UNFINISHED, ("wanted", "tokenizer"))
+    return bool(mark) and ("tokenizer.json" not in inside
+                           or mark["tokenizer"] is not None)

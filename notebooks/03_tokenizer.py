@@ -537,7 +537,9 @@ for kind, text in kinds.items():
 #
 # One last trap. End-of-text is written `<|endoftext|>`, and a user can type
 # those characters. They must come in as plain text, or anyone could end the
-# document from inside.
+# document from inside. The same holds for a row of a dataset. In a text *file*
+# they separate documents, because that is how many collections are published;
+# `course prepare` says how many it found.
 
 # %%
 typed = tokenizer.encode("<|endoftext|>")

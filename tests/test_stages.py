@@ -35,7 +35,7 @@ def test_what_is_made_is_loaded_the_second_time(preset, home, monkeypatch):
         raise AssertionError("made a second time")
 
     monkeypatch.setattr("course_lib.runs.train_tokenizer", again)
-    monkeypatch.setattr("course_lib.runs.train", again)
+    monkeypatch.setattr("course_lib.run_folder.train", again)
     assert stages.trained(preset).folder == run.folder
     assert stages.tokenizer(preset).fingerprint == run.tokenizer.fingerprint
     train, validation = stages.tokens(preset)

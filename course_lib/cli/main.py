@@ -4,53 +4,51 @@ Every user's mistake ends in one line on stderr and exit code 2.
 """
 
 import functools
-import json
-import os
+import shlex
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 from course_lib.cli.arguments import SHAPE, TRAINING, parser
 from course_lib.cli.export import export
 from course_lib.cli.planning import plan
+from course_lib.cli.reading import (
+    is_hugging_face,
+    read_model,
+    texts_to_evaluate,
+)
+from course_lib.cli.streams import (
+    mistake,
+    reader_gone,
+    silence_unwritable,
+    standing_streams,
+)
+from course_lib.machine.files import to_json
+from course_lib.machine.progress import say, silence, warn
 from course_lib.scaling.budget import GPU_MFU
 
 
 def main(arguments=None) -> int:
     """Run one command; returns the exit code."""
-    options = parser(doctor, plan, prepare, train, evaluate, sample,
-                     export).parse_args(arguments)
-    try:
-        code = options.run(options) or 0
-        print(end="", flush=True)  # a full disk or a closed pipe shows here
-        return code
-    except KeyboardInterrupt:
-        print("course: interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # `course sample ... | head`
-        sys.stdout = open(os.devnull, "w")  # nothing to flush at exit
-        return 0
-    except Exception as error:
-        reason = mistake(error)
-        if not reason:
-            raise
-        print(f"course {options.command}: {reason}", file=sys.stderr)
-        return 2
-
-
-def mistake(error: Exception) -> str | None:
-    """One line for what a user can mend; None for a bug of ours."""
-    if isinstance(error, OSError) and error.strerror:
-        named = f"{error.filename}: " if error.filename else ""
-        return named + error.strerror
-    if isinstance(error, ValueError | OSError):
-        return " ".join(str(error).split())
-    if type(error).__name__ == "SafetensorError":  # a full disk, mostly
-        return f"cannot read or write weights: {error}"
-    if isinstance(error, MemoryError) or "memory" in str(error) \
-            and isinstance(error, RuntimeError):
-        return "out of memory: take a smaller model or --micro-rows 1"
-    return None
+    with standing_streams():
+        options = parser(doctor, plan, prepare, train, evaluate, sample,
+                         export).parse_args(arguments)
+        try:
+            code = options.run(options) or 0
+            print(end="", flush=True)  # a full disk or a closed pipe shows
+            return code
+        except KeyboardInterrupt:
+            warn("course: interrupted")
+            return 130
+        except Exception as error:
+            if isinstance(error, BrokenPipeError) and reader_gone():
+                silence(sys.stdout)  # `course sample ... | head`
+                return 0
+            reason = mistake(error, options.command)
+            if not reason:
+                raise
+            warn(f"course {options.command}: {reason}")
+            silence_unwritable()
+            return 2
 
 
 def doctor(options) -> None:
@@ -169,8 +167,8 @@ def prepare(options) -> None:
            if getattr(options, name) is not None}
     preset = recipe.at(preset)
     preset = replace(preset, model=replace(preset.model, **model), **run)
-    run = prepare(options.out, preset, corpus, print)
-    print(f"ready: course train {run.folder}")
+    run = prepare(options.out, preset, corpus, say)
+    say(f"ready: course train {quoted(run.folder)}")
     return None
 
 
@@ -196,23 +194,24 @@ def prepare_dialled(options, corpus) -> None:
         raise ValueError("so large a budget is beyond the ladder: `course "
                          "plan` says what the published laws make of it")
     choice = chosen(options, different_tokens(corpus, ladder_of(options)))
-    print(*cost_lines(options, choice), *choice.lines(), sep="\n")
-    run = prepare(options.out, choice.preset, corpus, print,
+    say("\n".join([*cost_lines(options, choice), *choice.lines()]))
+    run = prepare(options.out, choice.preset, corpus, say,
                   asdict(choice.forecast))
-    print(f"ready: course train {run.folder}")
+    say(f"ready: course train {quoted(run.folder)}")
 
 
 def train(options) -> None:
     """Train a prepared run."""
-    from course_lib.cli.normal import Listener, verdict
+    from course_lib.cli.normal import Listener
     from course_lib.machine.distributed import first_process
+    from course_lib.measuring.bands import judge
     from course_lib.runs import open_run
     run = open_run(options.folder)
     if run.started and not options.resume:
         raise ValueError(f"{run.folder} already has checkpoints: add "
                          "--resume to go on from the newest")
     if run.finished:
-        print(f"{run.folder} is trained: course sample {run.folder}")
+        say(f"{run.folder} is trained: course sample {quoted(run.folder)}")
         return None
     result = run.train(
         micro_rows=options.micro_rows, number_format=options.precision,
@@ -222,13 +221,15 @@ def train(options) -> None:
     if not first_process():
         return None
     if result.step < run.preset.steps:
-        print(f"stopped and saved at step {result.step:,} of "
-              f"{run.preset.steps:,}: course train {run.folder} --resume")
+        say(f"stopped and saved at step {result.step:,} of "
+            f"{run.preset.steps:,}: course train {quoted(run.folder)} "
+            "--resume")
         return 130
-    print(figures(result.evaluation))
-    print(verdict(run.preset, result.step, result.evaluation.loss), end="")
+    say(figures(result.evaluation))
+    for line in judge(run.preset, result.step, result.evaluation.loss):
+        say(line)
     if run.forecast:
-        print(outcome(run.forecast, result.evaluation.loss))
+        say(outcome(run.forecast, result.evaluation.loss))
 
 
 def outcome(forecast: dict, loss: float) -> str:
@@ -241,6 +242,11 @@ def outcome(forecast: dict, loss: float) -> str:
             "interval")
 
 
+def quoted(path) -> str:
+    """A path as a shell reads it."""
+    return shlex.quote(str(path))
+
+
 def figures(evaluation) -> str:
     """An evaluation in one line."""
     return (f"loss {evaluation.loss:.4f} nats per token, perplexity "
@@ -251,9 +257,8 @@ def figures(evaluation) -> str:
 
 def evaluate(options) -> None:
     """Loss, perplexity and bits per byte."""
-    from tqdm import tqdm
-
     from course_lib.machine.device import autocast
+    from course_lib.machine.progress import bar
     from course_lib.measuring.evaluation import evaluate, evaluate_text
     from course_lib.training.processor import usable
     if not options.text and is_hugging_face(options.folder):
@@ -263,63 +268,27 @@ def evaluate(options) -> None:
     # as it was measured in training, so that the numbers are the same
     device = model.head.device.type
     precision = run and autocast(device, usable(run.number_format, device))
-    with tqdm(unit=" tokens", delay=2, leave=False) as bar:
+    with bar(unit=" tokens", delay=2, leave=False) as shown:
         if options.text:
             texts = texts_to_evaluate(options.text)
             result = evaluate_text(
-                model, tokenizer, texts, bar.update, precision=precision,
+                model, tokenizer, texts, shown.update, precision=precision,
                 layout=run.preset.layout if run else "packed")
         else:
-            bar.total = run.measured_tokens.targets
+            shown.total = run.measured_tokens.targets
             result = evaluate(model, run.measured_tokens,
-                              precision=precision, progress=bar.update)
+                              precision=precision, progress=shown.update)
     if options.json:
-        print(json.dumps(dict(
+        print(to_json(dict(
             loss=result.loss, perplexity=result.perplexity,
             bits_per_byte=result.bits_per_byte, tokens=result.tokens,
             bytes=result.bytes)))
     else:
         print(figures(result))
         if run and not options.text:
-            from course_lib.cli.normal import verdict
-            print(verdict(run.preset, run.step, result.loss), end="")
-
-
-def is_run(folder) -> bool:
-    """Whether a run was prepared in a folder."""
-    return Path(folder, "run.json").is_file()
-
-
-def is_hugging_face(folder) -> bool:
-    """Whether a folder that is no run holds a model in that format."""
-    return not is_run(folder) and Path(folder, "config.json").is_file()
-
-
-def read_model(folder, device: str | None = None):
-    """(model, tokenizer, run) of a run's folder, or of a folder in Hugging
-    Face's format, where the run is None; the model is on the device, by
-    default the best there is."""
-    from course_lib.machine.device import choose_device
-    from course_lib.runs import open_run
-    from course_lib.sharing.hugging_face import load_hf
-    device = device or choose_device()
-    if is_hugging_face(folder):
-        model, tokenizer = load_hf(folder)
-        return model.to(device), tokenizer, None
-    run = open_run(folder)
-    return run.model(device), run.tokenizer, run
-
-
-def texts_to_evaluate(paths: list[str]):
-    """The documents of files and folders; a run's held-out ones where a run
-    is named."""
-    from course_lib.measuring.evaluation import documents
-    from course_lib.runs import open_run
-    from course_lib.text.corpus import load_corpus
-    if len(paths) == 1 and is_run(paths[0]):
-        run = open_run(paths[0])
-        return documents(run.val_tokens, run.tokenizer)
-    return load_corpus(*paths).texts()
+            from course_lib.measuring.bands import judge
+            for line in judge(run.preset, run.step, result.loss):
+                print(line)
 
 
 def sample(options) -> None:

@@ -1,9 +1,10 @@
-"""Is my loss normal? Said while a run trains, and at its end (chapter 4)."""
+"""Is my loss normal? Said while a run trains (chapter 4)."""
 
 import sys
 
 from tqdm import tqdm
 
+from course_lib.machine.progress import Heedless
 from course_lib.measuring.bands import judge
 from course_lib.presets import Preset
 
@@ -20,10 +21,4 @@ class Listener:
         kind = lines[0].split(":")[0] if lines else "normal"
         if step < self.preset.steps and kind not in {"normal", *self.said}:
             self.said.add(kind)
-            tqdm.write("\n".join(lines), file=sys.stderr)
-
-
-def verdict(preset: Preset, step: int, loss: float) -> str:
-    """What is to be said of a measured loss, a line each; nothing where no
-    band was recorded."""
-    return "".join(f"{line}\n" for line in judge(preset, step, loss))
+            tqdm.write("\n".join(lines), file=Heedless(sys.stderr))

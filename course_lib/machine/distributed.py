@@ -53,12 +53,16 @@ class World:
 def first_process() -> bool:
     """Whether this is the only process, or torchrun's first: what `join`
     will say, known before the processes have met."""
-    return os.environ.get("RANK", "0") == "0"
+    return _size() == 1 or os.environ.get("RANK") == "0"
+
+
+def _size() -> int:
+    return int(os.environ.get("WORLD_SIZE") or 1)
 
 
 def join(device: str) -> World:
     """Meet the other processes that torchrun started, if it did."""
-    size = int(os.environ.get("WORLD_SIZE", 1))
+    size = _size()
     if size == 1:
         return World()
     if device == "cuda":

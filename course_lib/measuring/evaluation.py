@@ -56,9 +56,12 @@ def evaluate(model: GPT, data: Tokens, *, max_tokens: int | None = None,
     is put in evaluation mode and back. `precision` is a context manager
     such as torch.autocast, float32 without one. Of several processes each
     reads its share, and all get the result. `progress(tokens)` is called
-    as they are read.
+    as they are read. Raises ValueError when the file is damaged.
     """
+    data.verify()
     device, T = model.head.device, model.config.context_length
+    if not data.row:  # a context may be longer than any text
+        T = min(T, max(1, data.tokens - 1))
     number = data.to_measure_count(T)
     places = np.arange(number)
     if max_tokens and -(-max_tokens // T) < number:
@@ -81,8 +84,8 @@ def evaluate(model: GPT, data: Tokens, *, max_tokens: int | None = None,
     if world.size > 1:
         total = world.mean(total.to(device)).cpu() * world.size
     nats, counted = total.tolist()
-    return Evaluation(nats / counted, round(counted),
-                      round(data.bytes * counted / data.targets))
+    return Evaluation(nats / counted, round(counted), max(
+        1, round(data.bytes * counted / data.targets)))
 
 
 def evaluate_text(model: GPT, tokenizer: Tokenizer, texts: Iterable[str],
@@ -99,7 +102,9 @@ def evaluate_text(model: GPT, tokenizer: Tokenizer, texts: Iterable[str],
 
 
 def documents(data: Tokens, tokenizer: Tokenizer) -> Iterator[str]:
-    """The texts that a token file was made of, for another tokenizer."""
+    """The texts that a token file was made of, for another tokenizer.
+    Raises ValueError when the file is damaged."""
+    data.verify()
     ends = np.flatnonzero(data.ids == tokenizer.eot)
     for start, end in zip(ends, ends[1:]):
         yield tokenizer.decode(data.ids[start + 1:end].tolist())

@@ -50,6 +50,10 @@ class GPTConfig:
             if type(value) is not int or value < 1:  # True is an int too
                 raise ValueError(f"{name} must be a whole number of 1 or "
                                  f"more, not {value!r}")
+        for name in ("bias", "qk_norm", "tied"):
+            if type(getattr(self, name)) is not bool:
+                raise ValueError(f"{name} must be true or false, not "
+                                 f"{getattr(self, name)!r}")
         if self.n_embd % self.n_head:
             raise ValueError(f"n_head={self.n_head} must divide n_embd="
                              f"{self.n_embd}: each head gets an equal share")

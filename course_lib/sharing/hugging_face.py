@@ -13,10 +13,11 @@ from pathlib import Path
 import tokenizers
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from tokenizers import decoders, models, pre_tokenizers
 
-from course_lib.machine.files import write_json
+from course_lib.machine.files import read_object, write_json, write_tensors
+from course_lib.machine.lines import one_line
 from course_lib.model.config import GPTConfig
 from course_lib.model.gpt import GPT
 from course_lib.sampling.quantization import Int8GPT
@@ -24,16 +25,18 @@ from course_lib.sharing import gpt2_format, qwen3_format
 from course_lib.sharing.stored import (
     WEIGHTS,
     in_memory,
-    read_object,
     stored_weights,
 )
 from course_lib.sharing.weights import check, filled, placed
-from course_lib.text.tokenizer import EOT, Tokenizer, load_tokenizer
+from course_lib.text.tokenizer import (
+    EOT,
+    Tokenizer,
+    checked,
+    load_tokenizer,
+)
 
 FORMATS = (gpt2_format, qwen3_format)
 HEAD = "lm_head.weight"
-# What a tokenizer must give back for bits per byte to mean anything.
-PROBE = "Two  Lines,\n\tsaid \u201cJos\u00e9\u201d \u2014 twice. \U0001f31e "
 
 
 def from_hf(source) -> GPT:
@@ -95,16 +98,11 @@ def load_hf(folder) -> tuple[GPT, Tokenizer]:
     """
     folder = Path(folder)
     model, tokenizer = from_hf(folder), _tokenizer(folder)
-    largest = max(tokenizer.vocab_size,
-                  1 + max(tokenizer.library.get_vocab().values()))
-    if largest > model.config.vocab_size:
-        raise ValueError(f"the tokenizer in {folder} has {largest} entries "
-                         f"and the model {model.config.vocab_size}")
-    back = tokenizer.decode(tokenizer.encode(PROBE))
-    if back != PROBE:
-        raise ValueError(f"the tokenizer in {folder} changes the text: it "
-                         f"makes {back!r} of {PROBE!r}")
-    return model.eval(), tokenizer
+    if tokenizer.vocab_size > model.config.vocab_size:
+        raise ValueError(f"the tokenizer in {folder} has "
+                         f"{tokenizer.vocab_size} entries and the model "
+                         f"{model.config.vocab_size}")
+    return model.eval(), checked(tokenizer, folder)
 
 
 def _tokenizer(folder: Path) -> Tokenizer:
@@ -116,7 +114,7 @@ def _tokenizer(folder: Path) -> Tokenizer:
         bpe = models.BPE.from_file(*map(str, pair))
     except Exception as error:  # the library raises bare Exception
         raise ValueError(f"{pair[0]} and {pair[1].name} are no tokenizer: "
-                         f"{error}") from None
+                         f"{one_line(error)}") from None
     library = tokenizers.Tokenizer(bpe)
     library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     library.decoder = decoders.ByteLevel()
@@ -179,7 +177,7 @@ def save_hf(model: GPT, tokenizer: Tokenizer, folder) -> None:
         clean_up_tokenization_spaces=False))
     # last: a folder with these weights in it is whole
     partial = folder / f"{WEIGHTS}.partial"
-    save_file(weights, partial, {"format": "pt"})
+    write_tensors(weights, partial, {"format": "pt"})
     os.replace(partial, folder / WEIGHTS)
 
 

@@ -5,7 +5,6 @@ the weights are read here, and each thing that is not as it should be is one
 line: a ValueError, or a FileNotFoundError for a file that is not there.
 """
 
-import json
 import re
 import reprlib
 from collections.abc import Callable, Iterable
@@ -15,6 +14,9 @@ from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
+
+from course_lib.machine.files import read_object, whole_number
+from course_lib.machine.lines import one_line
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 # The number formats a GPT here can have, as the files spell them.
@@ -29,18 +31,6 @@ class Stored(NamedTuple):
     shape: tuple[int, ...]
     dtype: torch.dtype | None
     read: Callable[[], torch.Tensor]
-
-
-def read_object(path: Path) -> dict:
-    """The JSON object in a file."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:  # not UTF-8, or no JSON
-        raise ValueError(f"{path} is damaged ({error})") from None
-    if not isinstance(value, dict):
-        raise ValueError(f"{path} must hold a JSON object, not "
-                         f"{reprlib.repr(value)}")
-    return value
 
 
 def stored_weights(folder: Path) -> dict[str, Stored]:
@@ -99,7 +89,7 @@ def _headers(path: Path) -> dict[str, Stored]:
                                  DTYPES.get(part.get_dtype()),
                                  partial(file.get_tensor, name))
     except SafetensorError as error:
-        raise ValueError(f"{path} is damaged ({error})") from None
+        raise ValueError(f"{path} is damaged ({one_line(error)})") from None
     return found
 
 
@@ -110,10 +100,7 @@ def require_sizes(fields: dict, names: Iterable[str], whose: str) -> None:
         raise ValueError(f"this is not {whose}'s configuration: it has no "
                          f"{', '.join(sorted(missing))}")
     for name in names:
-        value = fields[name]
-        if type(value) is not int or value < 1:  # True is an int too
-            raise ValueError(f"{name} must be a whole number of 1 or more, "
-                             f"not {reprlib.repr(value)}")
+        whole_number(fields, name, 1)
 
 
 def require(fields: dict, wanted: dict, whose: str) -> None:

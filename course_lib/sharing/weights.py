@@ -73,7 +73,8 @@ def check(stored: dict[str, Stored], places: Iterable[Place],
 def filled(config: GPTConfig, places: list[Place],
            stored: dict[str, Stored]) -> GPT:
     """A GPT with the stored weights, in their number format, or in the
-    widest where there are several. They must have passed `check`."""
+    widest where there are several. They must have passed `check`. Raises
+    ValueError for a value that is no number."""
     with torch.device("meta"):  # first weights would take time
         model = GPT(config)
     dtype = reduce(torch.promote_types,
@@ -86,6 +87,9 @@ def filled(config: GPTConfig, places: list[Place],
             parameters[ours].copy_(torch.cat(
                 [part.T if place.turned else part
                  for place, part in zip(group, parts)]))
+            if not parameters[ours].isfinite().all():
+                raise ValueError(f"{group[0].name} holds a value that is no "
+                                 "number, or infinite")
     return model
 
 

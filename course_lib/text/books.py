@@ -70,4 +70,5 @@ def cleaned(corpus: Corpus) -> Corpus:
     mark = f"{corpus.fingerprint} cleaned {EDGE} {PARAGRAPH}"
     return Corpus(f"books:{corpus.name}",
                   hashlib.sha256(mark.encode()).hexdigest()[:16],
-                  make_dataset(rows, corpus=corpus), corpus.revision)
+                  make_dataset(rows, corpus=corpus), corpus.revision,
+                  corpus.files)

@@ -1,8 +1,11 @@
 """Where text comes from: built-in stories, text files, the Hub (chapter 3)."""
 
 import hashlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
+from course_lib.machine.lock import LOCK
 from course_lib.stories import generator as stories
 from course_lib.text.books import cleaned
 from course_lib.text.documents import (
@@ -23,7 +26,8 @@ def load_corpus(*specs: str) -> Corpus:
     (`course_lib.text.books`).
 
     Paths are files or folders (searched for .parquet, .txt and .jsonl, the
-    last two plain or compressed with gzip, xz or Zstandard). Raises
+    last two plain or compressed with gzip, xz or Zstandard; run folders in
+    them are passed over). Raises
     FileNotFoundError for a missing path or dataset, ValueError for anything
     else that is no text, and OSError when the Hub cannot be reached; a
     file's encoding is checked when it is read.
@@ -49,7 +53,7 @@ def find_files(paths) -> list[Path]:
             raise ValueError("an empty path names no text: give a file, a "
                              "folder, or one of stories and bookcorpus")
         if path.is_dir():
-            inside = sorted(f for f in path.rglob("*") if is_text(f))
+            inside = sorted(_texts_below(path))
             if not inside:
                 raise ValueError(
                     f"no text in {path}: looked for files ending in "
@@ -69,6 +73,17 @@ def find_files(paths) -> list[Path]:
     return list(found)
 
 
+def _texts_below(folder: Path) -> Iterator[Path]:
+    """Text files, but for the logs of a run that stands among them: they
+    would change the corpus with every step."""
+    for root, folders, names in os.walk(folder, followlinks=False):
+        if LOCK in names or {"run.json", "tokenizer.json"} <= {*names}:
+            folders.clear()
+            continue
+        yield from (path for path in (Path(root, name) for name in names)
+                    if is_text(path))
+
+
 def _files(paths: list[Path]) -> Corpus:
     digest = hashlib.sha256()
     for path in paths:
@@ -83,7 +98,7 @@ def _files(paths: list[Path]) -> Corpus:
                     yield {"text": text}
 
     return Corpus(name, digest.hexdigest()[:16],
-                  make_dataset(rows, paths=paths))
+                  make_dataset(rows, paths=paths), files=tuple(paths))
 
 
 def _stories(count: str) -> Corpus:

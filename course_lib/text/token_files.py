@@ -8,7 +8,6 @@ so a resumed run needs to remember nothing but its step.
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
@@ -18,13 +17,20 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from course_lib.machine.files import read_json, write_json
+from course_lib.machine.files import (
+    read_json,
+    read_object,
+    whole_number,
+    write_json,
+)
 from course_lib.model.loss import IGNORE
 from course_lib.text.tokenizer import Tokenizer, cut
 
 PIECE = 100_000  # characters of a document that one core encodes at a time
 ENCODE_BYTES = 4_000_000  # text encoded at a time: memory stays flat
 SAVE_BYTES = 32_000_000  # of tokens, between points to take up the work at
+AGAIN = "run the same `course prepare` once more, which makes it again"
+COUNTS = ("documents", "tokens", "bytes")
 SAMPLE = 500  # pieces, and characters of each, that check the encoder
 
 
@@ -91,14 +97,22 @@ class _Unfinished:
         self.unsaved = 0
 
     def is_finished(self) -> bool:
-        """Whether the file is there already, of the same source."""
-        return (self.about["source"] is not None
-                and self.about == read_json(self.header, self.about))
+        """Whether the file is there already, whole and of the same source.
+        """
+        if (self.about["source"] is None
+                or self.about != read_json(self.header, self.about)):
+            return False
+        try:
+            Tokens(self.path).verify()
+        except (FileNotFoundError, ValueError):
+            return False
+        return True
 
     def __enter__(self):
         before = read_json(self.saved, {**self.about, **self.counts})
         kept = self.partial.stat().st_size if self.partial.is_file() else 0
         if (self.about["source"] is not None and before
+                and all(type(before[name]) is int for name in self.counts)
                 and self.about == {name: before[name] for name in self.about}
                 and before["tokens"] * self.dtype.itemsize <= kept):
             self.counts = {name: before[name] for name in self.counts}
@@ -194,14 +208,18 @@ class Tokens:
     """
 
     def __init__(self, path, tokenizer: Tokenizer | None = None):
-        self.path = Path(path)
+        self.path, self.verified = Path(path), False
         try:
-            header = json.loads(self.path.with_suffix(".json").read_text())
-            self.documents = header["documents"]
-            self.tokens = header["tokens"]
-            self.bytes = header["bytes"]
+            header = read_object(self.path.with_suffix(".json"))
+            self.documents, self.tokens, self.bytes = (
+                whole_number(header, name) for name in COUNTS)
             self.row = header.get("row")
             self.targets = header.get("targets", self.tokens - 1)
+            for name in ("row", "targets") if self.row is not None else ():
+                whole_number(header, name)
+            if header["dtype"] not in ("uint16", "uint32"):
+                raise ValueError(f"dtype {header['dtype']!r}")
+            header["tokenizer"], header["vocab_size"]
             self.ids = np.memmap(self.path, header["dtype"], mode="r")
         except FileNotFoundError:
             raise FileNotFoundError(
@@ -209,22 +227,26 @@ class Tokens:
             ) from None
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path} or its header is damaged ({error}): "
-                             "prepare it again") from None
+                             f"{AGAIN}") from None
         self.header = header
         if len(self.ids) != self.tokens:
             raise ValueError(f"{path} holds {len(self.ids):,} tokens and its "
-                             f"header says {self.tokens:,}: prepare it again")
-        if tokenizer and tokenizer.fingerprint != header["tokenizer"]:
+                             f"header says {self.tokens:,}: {AGAIN}")
+        if tokenizer and not tokenizer.known_as(header["tokenizer"]):
             raise ValueError(f"{path} was made with another tokenizer: "
-                             "prepare it again")
+                             f"{AGAIN}")
 
     def verify(self) -> None:
-        """Raise ValueError when a byte is not as it was written."""
+        """Raise ValueError when a byte is not as it was written; looked at
+        once."""
+        if self.verified:
+            return
         with self.path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != self.header.get("sha256", found):
             raise ValueError(f"{self.path} is damaged: its checksum is not "
-                             "the saved one; prepare it again")
+                             f"the saved one; {AGAIN}")
+        self.verified = True
 
     def windows(self, context: int) -> int:
         """How many windows of `context` tokens an epoch has."""
@@ -232,7 +254,7 @@ class Tokens:
             if self.row != context:
                 raise ValueError(f"{self.path.name} has rows of {self.row} "
                                  f"tokens, and the model's are of {context}: "
-                                 "prepare it again")
+                                 f"{AGAIN}")
             return self.tokens // (context + 1)
         count = (self.tokens - context) // context
         if count < 1:

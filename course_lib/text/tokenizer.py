@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import reprlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -21,11 +22,18 @@ import tiktoken
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
+from course_lib.machine.lines import one_line
+
 EOT = "<|endoftext|>"
 LARGEST = 2**20  # entries; several times the largest vocabulary in use
 # The words of GPT-2, which are those of the library's ByteLevel.
 WORDS = (r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++"
          r"|\s++$|\s+(?!\S)|\s")
+# What must come back for bits per byte to mean anything, and must do so at
+# any length.
+PROBE = ("Two  Lines,\n\tsaid \u201cJos\u00e9\u201d \u2014 twice. \U0001f31e "
+         f"{EOT} ")
+LONG = 200  # times the probe
 # The trainer's time grows with the square of a word's length.
 LONGEST_WORD = 1_000
 
@@ -41,7 +49,12 @@ class Tokenizer:
         self.library = library
         # Kept out of the saved file by the library, so set at every birth.
         library.encode_special_tokens = True
-        self.vocab_size = library.get_vocab_size()
+        # Kept in it, after ordinary use by transformers, and obeyed.
+        library.no_truncation()
+        library.no_padding()
+        library.model.dropout = None
+        ids = library.get_vocab().values()
+        self.vocab_size = 1 + max(ids, default=-1)  # ids may leave gaps
         self.eot = library.token_to_id(EOT)
         if self.eot is None or not isinstance(library.model, models.BPE):
             raise ValueError(f"this is not a byte-level BPE with {EOT}: train "
@@ -55,16 +68,18 @@ class Tokenizer:
     def encode_batch(self, texts: list[str]) -> list[list[int]]:
         """Token ids of each text, on all cores."""
         _check(texts)
-        return [row.ids for row in self.library.encode_batch_fast(texts)]
+        return [row.ids for row in self.library.encode_batch_fast(
+            texts, add_special_tokens=False)]
 
     def fastest(self, sample: list[str]) -> Callable:
-        """A function like `encode_batch`: tiktoken's, where it gives the
-        same ids for the sample, and else `encode_batch` itself."""
-        try:
-            if self._encode_by_tiktoken(sample) == self.encode_batch(sample):
-                return self._encode_by_tiktoken
-        except KeyError:  # tokens that are no sequence of bytes
-            pass
+        """A function like `encode_batch`: tiktoken's, where words are cut
+        as GPT-2 does, text holds no token but those of its words, and the
+        ids of the sample are the same; else `encode_batch` itself."""
+        if self._cutting == GPT2_CUTTING and all(
+                token.special for token in self._added.values()) \
+                and self._encode_by_tiktoken(sample) == self.encode_batch(
+                    sample):
+            return self._encode_by_tiktoken
         return self.encode_batch
 
     def _encode_by_tiktoken(self, texts: list[str]) -> list[list[int]]:
@@ -82,7 +97,8 @@ class Tokenizer:
     @cached_property
     def _tiktoken(self) -> tiktoken.Encoding:
         ranks = {self.token_bytes(i): i for i in range(self.vocab_size)
-                 if i != self.eot}
+                 if i not in self._added}
+        ranks.pop(b"", None)  # a gap
         return tiktoken.Encoding("course_lib", pat_str=WORDS,
                                  mergeable_ranks=ranks, special_tokens={})
 
@@ -91,11 +107,19 @@ class Tokenizer:
         return self.library.decode(ids, skip_special_tokens=False)
 
     def token_bytes(self, token: int) -> bytes:
-        """The bytes that a token stands for; end-of-text stands for none."""
+        """The bytes that a token stands for; end-of-text, and an id that is
+        no token's, stand for none."""
         if token == self.eot:
             return b""
-        symbols = self.library.id_to_token(token)
+        if token in self._added:  # they are written as they are
+            return self._added[token].content.encode()
+        symbols = self.library.id_to_token(token) or ""
         return bytes(self._byte_of[symbol] for symbol in symbols)
+
+    @cached_property
+    def _added(self) -> dict[int, tokenizers.AddedToken]:
+        return {self.eot: tokenizers.AddedToken(EOT, special=True),
+                **self.library.get_added_tokens_decoder()}
 
     @cached_property
     def _byte_of(self) -> dict[str, int]:
@@ -107,10 +131,50 @@ class Tokenizer:
                 | {chr(256 + i): b for i, b in enumerate(others)})
 
     @cached_property
+    def _state(self) -> dict:
+        return json.loads(self.library.to_str())
+
+    @cached_property
+    def _cutting(self) -> dict:
+        """What happens to a text before merges."""
+        words = dict(self._state["pre_tokenizer"] or {})
+        words.pop("trim_offsets", None)  # offsets are not asked for
+        return dict(normalizer=self._state["normalizer"], words=words)
+
+    @cached_property
     def fingerprint(self) -> str:
-        """Identifies the vocabulary and the merges (sha256, 16 digits)."""
-        return hashlib.sha256(self.library.to_str().encode()
-                              ).hexdigest()[:16]
+        """Identifies vocabulary, merges and how words are cut (sha256, 16
+        digits), and nothing else that may stand in the file."""
+        model = self._state["model"]
+        added = {i: token.content for i, token in self._added.items()}
+        return _digest(json.dumps([model["vocab"], model["merges"], added,
+                                   self._cutting], sort_keys=True))
+
+    def known_as(self, fingerprint: str) -> bool:
+        """Whether a fingerprint is this tokenizer's. Runs of the first
+        edition were given one of the whole file."""
+        return fingerprint in (self.fingerprint,
+                               _digest(self.library.to_str()))
+
+    def check_lossless(self) -> None:
+        """Raise ValueError for a tokenizer that text does not survive."""
+        if any(token.lstrip or token.rstrip
+               for token in self._added.values() if not token.special):
+            raise ValueError("changes the text: it has tokens that take the "
+                             "spaces around them away")
+        ids = self.encode(PROBE * LONG)
+        if self.eot in ids:
+            raise ValueError(f"takes {EOT} in a text for the end of it")
+        if self.decode(ids) != PROBE * LONG:
+            back = self.decode(self.encode(PROBE))
+            raise ValueError(f"changes the text: it makes "
+                             f"{reprlib.repr(back)} of {reprlib.repr(PROBE)}")
+        strange = [token for token, i in self.library.get_vocab().items()
+                   if i not in self._added and not self._byte_of.keys()
+                   >= set(token)]
+        if strange:
+            raise ValueError("is no byte-level BPE: it has a token "
+                             f"{reprlib.repr(min(strange))}")
 
     def save(self, path) -> None:
         """Write the library's own JSON, which `transformers` reads too."""
@@ -122,6 +186,15 @@ class Tokenizer:
         # The library's own order of keys is stable; indent for reading.
         return json.dumps(json.loads(self.library.to_str()), indent=1,
                           ensure_ascii=False)
+
+
+# The settings of the library that cut words as WORDS does.
+GPT2_CUTTING = dict(normalizer=None, words=dict(
+    type="ByteLevel", add_prefix_space=False, use_regex=True))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _check(texts: list[str]) -> None:
@@ -195,7 +268,8 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
 
 
 def load_tokenizer(path) -> Tokenizer:
-    """Read a tokenizer.json. Raises FileNotFoundError or ValueError."""
+    """Read a tokenizer.json. Raises FileNotFoundError, or ValueError for
+    what is none and for one that changes the text."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no tokenizer at {path}: make one with "
@@ -204,5 +278,16 @@ def load_tokenizer(path) -> Tokenizer:
         library = tokenizers.Tokenizer.from_str(
             path.read_text(encoding="utf-8"))
     except Exception as error:  # the library raises bare Exception
-        raise ValueError(f"{path} is not a tokenizer file: {error}") from None
-    return Tokenizer(library)
+        raise ValueError(f"{path} is not a tokenizer file: "
+                         f"{one_line(error)}") from None
+    return checked(Tokenizer(library), path)
+
+
+def checked(tokenizer: Tokenizer, path) -> Tokenizer:
+    """A tokenizer that was read from `path`. Raises ValueError for one that
+    changes the text."""
+    try:
+        tokenizer.check_lossless()
+    except ValueError as error:
+        raise ValueError(f"the tokenizer in {path} {error}") from None
+    return tokenizer

@@ -11,20 +11,22 @@ randomness from (seed, step).
 import hashlib
 import json
 import os
+import re
 import shutil
-import sys
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
-from course_lib.machine.files import write_json
+from course_lib.machine.files import write_json, write_tensors
+from course_lib.machine.progress import warn
 from course_lib.training.optimizers import members
 
 KEEP = 2
 SAVE_SECONDS = 120  # at least this long between checkpoints
 SAVE_SHARE = 0.01  # of the time goes into them, at most
+NAME = re.compile(r"step-[0-9]{8,}")
 FILES = ("model.safetensors", "optimizer.safetensors")
 
 
@@ -43,21 +45,21 @@ def save_checkpoint(folder, step: int, model, optimizer, state: dict) -> Path:
     for left in folder.glob("partial-*"):  # by a process that was killed
         shutil.rmtree(left, ignore_errors=True)
     partial.mkdir(parents=True)
-    save_file(model.state_dict(), partial / FILES[0])
-    save_file(optimizer_tensors(model, optimizer), partial / FILES[1])
+    write_tensors(model.state_dict(), partial / FILES[0])
+    write_tensors(optimizer_tensors(model, optimizer), partial / FILES[1])
     hashes = {name: _sha256(partial / name) for name in FILES}
     state = dict(step=step, sha256=hashes, **state)
     write_json(partial / "state.json", dict(state, digest=_digest(state)))
     for path in (*partial.iterdir(), partial):
         _flush(path)
     if final.exists():  # the same step again, after a resume
-        shutil.rmtree(final)
+        _remove(final)
     os.replace(partial, final)
     _flush(folder)
     found = checkpoints(folder)
     place = found.index(final) + 1  # what comes after it was damaged
     for old in found[:max(0, place - KEEP)] + found[place:]:
-        shutil.rmtree(old)
+        _remove(old)
     return final
 
 
@@ -67,7 +69,7 @@ def save_snapshot(folder, step: int, model) -> None:
     path = Path(folder) / f"step-{step:08d}" / FILES[0]
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    save_file(model.state_dict(), partial)
+    write_tensors(model.state_dict(), partial)
     os.replace(partial, path)
 
 
@@ -81,16 +83,38 @@ def save_interval(seconds: float, wanted: float | None = None) -> float:
 
 def checkpoints(folder) -> list[Path]:
     """The complete checkpoints in a folder, oldest first."""
-    return sorted(Path(folder).glob("step-????????"))
+    return numbered(folder)
+
+
+def numbered(folder) -> list[Path]:
+    """What is called step-NNNNNNNN in a folder, and no other way, such as a
+    copy that somebody made; in order."""
+    found = [path for path in Path(folder).glob("step-*")
+             if NAME.fullmatch(path.name) and path.is_dir()]
+    return sorted(found, key=step_of)
+
+
+def step_of(path: Path) -> int:
+    """The step in the name of a checkpoint or a snapshot."""
+    return int(path.name.removeprefix("step-"))
+
+
+def _remove(path: Path) -> None:
+    """A folder with all that is in it; of a link to one only the link."""
+    if path.is_symlink():
+        path.unlink()
+    else:
+        shutil.rmtree(path)
 
 
 def set_aside(folder, step: int) -> None:
     """Rename the checkpoints after `step`, which `load_newest` passed over as
     damaged, so that they do not count among the two that are kept."""
     for path in checkpoints(folder):
-        if path.name > f"step-{step:08d}":
+        if step_of(path) > step:
             aside = path.with_name(path.name.replace("step", "damaged"))
-            shutil.rmtree(aside, ignore_errors=True)
+            if aside.exists() or aside.is_symlink():
+                _remove(aside)
             path.rename(aside)
 
 
@@ -110,30 +134,31 @@ def load_newest(folder, model, optimizer=None, report=None) -> dict | None:
             problems.append(str(error))
             continue
         for line in problems:
-            (report or _warn)(f"{line}: {path.name} is used instead")
+            (report or warn)(f"{line}: {path.name} is used instead")
         return state
     if problems:
         raise Damaged(f"no checkpoint in {folder} is whole: {problems[0]}")
     return None
 
 
-def _warn(line: str) -> None:
-    print(line, file=sys.stderr)
-
-
 def load_checkpoint(path, model, optimizer=None) -> dict:
     """Load one checkpoint folder into model and optimizer, in place.
 
     Raises Damaged, naming the file, when a byte is not as it was saved, and
-    ValueError when the weights are another model's.
+    ValueError when the weights are another model's. Values that are no
+    numbers are damage too, done by the training.
     """
     path = Path(path)
     try:
         state = json.loads((path / "state.json").read_text())
         if state.pop("digest", _digest(state)) != _digest(state):
             raise ValueError("state.json is not as it was saved")
+        if NAME.fullmatch(path.name) and state["step"] != step_of(path):
+            raise ValueError(f"it is of step {state['step']}")
         wrong = [name for name in FILES
                  if _sha256(path / name) != state["sha256"][name]]
+    except PermissionError:  # that is no damage, and says what it is
+        raise
     except OSError as error:
         raise Damaged(f"{path} is damaged ({error.strerror}: "
                       f"{Path(error.filename or path).name})") from None
@@ -142,19 +167,34 @@ def load_checkpoint(path, model, optimizer=None) -> dict:
     if wrong:
         raise Damaged(f"{path / wrong[0]} is damaged: its checksum is not "
                       "the saved one")
+    if optimizer is not None:
+        tensors = _numbers(path / FILES[1])
     load_weights(path / FILES[0], model)
     if optimizer is not None:
-        _restore(optimizer, model, load_file(path / FILES[1]))
+        _restore(optimizer, model, tensors)
     return state
 
 
 def load_weights(path, model) -> None:
-    """Load a .safetensors file of weights; ValueError if it does not fit."""
+    """Load a .safetensors file of weights. Raises ValueError if it does not
+    fit; Damaged, with nothing loaded, for a value that is no number."""
     try:
-        model.load_state_dict(load_file(path))
+        model.load_state_dict(_numbers(path))
+    except PermissionError:
+        raise
     except (OSError, RuntimeError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{path} does not fit the model: {reason}") from None
+
+
+def _numbers(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a file, when all that they hold are numbers."""
+    tensors = load_file(path)
+    for name, value in tensors.items():
+        if not value.isfinite().all():
+            raise Damaged(f"{path} holds values in {name} that are no "
+                          "numbers, or infinite: its training diverged")
+    return tensors
 
 
 def optimizer_tensors(model, optimizer) -> dict[str, torch.Tensor]:

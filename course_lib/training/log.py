@@ -7,6 +7,9 @@ from pathlib import Path
 
 import torch
 
+from course_lib.machine.files import to_json
+from course_lib.training.checkpoint import checkpoints
+
 
 class Diverged(ValueError):
     """The loss, the gradient or a weight is no longer a number."""
@@ -40,7 +43,7 @@ class Log:
                     if record["step"] < step
                     or record["step"] == step and "val_loss" not in record]
             partial = path.with_suffix(".partial")
-            partial.write_text("".join(json.dumps(r) + "\n" for r in kept))
+            partial.write_text("".join(to_json(r) + "\n" for r in kept))
             os.replace(partial, path)
 
     def add(self, **record) -> None:
@@ -89,7 +92,7 @@ class Log:
                     self.board.add_scalar(key, value, record["step"])
 
     def _last_good(self) -> str:
-        found = sorted(self.folder.glob("checkpoints/step-*")) \
+        found = checkpoints(self.folder / "checkpoints") \
             if self.folder else []
         return (f"{found[-1]} is the last good checkpoint" if found
                 else "no checkpoint was saved yet")
@@ -106,7 +109,7 @@ def _board(folder: Path, step: int):
 
 def _append(path: Path, records: list[dict]) -> None:
     with path.open("a", encoding="utf-8") as file:
-        file.write("".join(json.dumps(r) + "\n" for r in records))
+        file.write("".join(to_json(r) + "\n" for r in records))
 
 
 def read_log(path) -> list[dict]:

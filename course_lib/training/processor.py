@@ -17,6 +17,7 @@ import torch
 
 from course_lib.machine.device import device_name, instructions, precision
 from course_lib.machine.files import write_json
+from course_lib.machine.progress import warn
 from course_lib.model.config import GPTConfig
 from course_lib.model.cost import flops_per_token
 from course_lib.presets import PRESETS, Preset
@@ -57,7 +58,7 @@ def usable(wanted: str | None, device: str) -> str | None:
             check_format(wanted)
         return wanted
     except ValueError:
-        print(f"in float32, as {wanted} does not work here", file=sys.stderr)
+        warn(f"in float32, as {wanted} does not work here")
         return "float32"
 
 

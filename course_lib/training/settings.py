@@ -1,38 +1,55 @@
 """What a run found out once and decides its bits: the number format, how
-many rows go through the model at once, whether that is compiled (chapter 4).
+many rows go through the model at once, whether that is compiled (chapter 4);
+and on what, in how many processes.
 """
 
-import json
 from pathlib import Path
 
 from course_lib.machine.device import PRECISIONS
 from course_lib.machine.distributed import World
-from course_lib.machine.files import write_json
+from course_lib.machine.files import read_object, write_json
 from course_lib.presets import Preset
-from course_lib.training import processor
+from course_lib.training import checkpoint, processor
 
 FILE = "settings.json"
-NAMES = ("number_format", "micro_rows", "compiles")
+OLDEST = ("number_format", "micro_rows")  # what all runs have stored
+KNOWN = {
+    "number_format": lambda value: value in PRECISIONS,
+    "micro_rows": lambda value: type(value) is int and value > 0,
+    "compiles": lambda value: type(value) is bool,
+    "device": lambda value: value in ("cpu", "mps", "cuda"),
+    "processes": lambda value: type(value) is int and value > 0}
 
 
-def read_settings(folder: Path) -> dict:
-    """`number_format`, `micro_rows` and, but in older runs, `compiles`;
-    nothing where none are stored, or what is stored makes no sense."""
+def read(folder: Path) -> dict:
+    """`number_format`, `micro_rows` and, but in older runs, `compiles`,
+    `device` and `processes`; where the file is gone or makes no sense, those
+    that the newest checkpoint was made with. Nothing in a new run."""
+    found = [_sensible(_object(folder / FILE))]
+    for path in reversed(checkpoint.checkpoints(folder / "checkpoints")):
+        found.append(_sensible(_object(path / "state.json").get("settings")))
+    return next(filter(None, found), {})
+
+
+def _object(path: Path) -> dict:
     try:
-        found = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        kept = {name: found[name] for name in NAMES if name in found}
-        rows, number_format = kept["micro_rows"], kept["number_format"]
-    except (OSError, ValueError, KeyError, TypeError):
+        return read_object(path)
+    except (FileNotFoundError, ValueError):
         return {}
-    if type(rows) is not int or rows < 1 or number_format not in PRECISIONS \
-            or type(kept.get("compiles", False)) is not bool:
-        return {}
-    return kept
 
 
-def write_settings(folder: Path, settings: dict) -> None:
+def _sensible(found) -> dict:
+    """Settings, or nothing where one is missing or impossible."""
+    if not isinstance(found, dict) or not all(n in found for n in OLDEST):
+        return {}
+    kept = {name: found[name] for name in KNOWN if name in found}
+    return kept if all(KNOWN[name](kept[name]) for name in kept) else {}
+
+
+def write(folder: Path, settings: dict) -> None:
     """Keep them for the next time."""
-    write_json(folder / FILE, settings)
+    if _object(folder / FILE) != settings:
+        write_json(folder / FILE, settings)
 
 
 def choose_format(wanted: str | None, preset: Preset, device: str,
@@ -60,7 +77,10 @@ def choose_compiling(wanted: bool | None, preset: Preset, device: str,
 
 def changed(before: dict, now: dict) -> list[str]:
     """What is not as it was in the run so far, in words."""
-    words = dict(number_format=now["number_format"], compiles="compiled"
-                 if now["compiles"] else "not compiled")
+    words = dict(micro_rows=f"{now['micro_rows']} rows at once",
+                 number_format=now["number_format"], compiles="compiled"
+                 if now["compiles"] else "not compiled",
+                 device=f"on {now['device']}",
+                 processes=f"in {now['processes']} processes")
     return [word for name, word in words.items()
             if before.get(name, now[name]) != now[name]]

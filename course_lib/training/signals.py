@@ -5,9 +5,22 @@ import signal
 import threading
 
 
+def asked() -> list[signal.Signals]:
+    """How a process is asked to stop; not all systems know all."""
+    return [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP")
+            if hasattr(signal, name)]
+
+
+def ignored(number) -> bool:
+    """Whether nohup, or a shell, has said that it shall not matter."""
+    return number == getattr(signal, "SIGHUP", None) \
+        and signal.getsignal(number) == signal.SIG_IGN
+
+
 @contextlib.contextmanager
 def stop_signals():
-    """A list that SIGTERM or Ctrl-C fill, instead of ending the process.
+    """A list that SIGTERM, Ctrl-C or a terminal that closes fill, instead of
+    ending the process.
     A second one ends it: whoever asks twice will not wait for a save."""
     caught = []
 
@@ -20,7 +33,7 @@ def stop_signals():
         yield caught  # only the main thread may handle signals
         return
     before = {number: signal.signal(number, note)
-              for number in (signal.SIGTERM, signal.SIGINT)}
+              for number in asked() if not ignored(number)}
     try:
         yield caught
     finally:

@@ -7,12 +7,11 @@ in the same bits as one that was not (on one CPU configuration). The rungs of
 a ladder and the lines of chapter 6 are trained here too, without a folder.
 """
 
-import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from course_lib.machine.device import (
     autocast,
@@ -22,12 +21,14 @@ from course_lib.machine.device import (
 )
 from course_lib.machine.distributed import join, share
 from course_lib.machine.gpus import hourly_price
+from course_lib.machine.lock import locked
+from course_lib.machine.progress import bar, warn
 from course_lib.measuring.evaluation import evaluate
 from course_lib.model.cost import flops_per_token
 from course_lib.model.gpt import GPT
 from course_lib.presets import Preset
 from course_lib.text.token_files import Tokens
-from course_lib.training import checkpoint, micro_batch
+from course_lib.training import checkpoint, micro_batch, settings
 from course_lib.training.log import Diverged, Log, read_log
 from course_lib.training.options import (
     EVALUATIONS,
@@ -36,13 +37,6 @@ from course_lib.training.options import (
     curve_tokens,
 )
 from course_lib.training.schedule import learning_rate
-from course_lib.training.settings import (
-    changed,
-    choose_compiling,
-    choose_format,
-    read_settings,
-    write_settings,
-)
 from course_lib.training.signals import stop_signals
 from course_lib.training.start import compiled_loss, start
 from course_lib.training.step import train_step
@@ -59,19 +53,24 @@ def train(folder, preset: Preset, data: Tokens, validation: Tokens, *,
     is what to begin with instead of a fresh GPT. `options` are the fields of
     `Options`. SIGTERM and Ctrl-C end the call after a step, with a
     checkpoint to go on from, or KeyboardInterrupt without a folder. Raises
-    Diverged when the loss is no longer a number, and ValueError when the
-    data or the checkpoints do not fit the preset or are damaged.
+    Diverged when the loss is no longer a number, ValueError when the data or
+    the checkpoints do not fit the preset or are damaged, and BlockingIOError
+    when another process is at it.
     """
-    run = Trainer(folder, preset, data, validation, Options(**options), model)
-    with run.bar, stop_signals() as stopping:
-        while True:
-            run.snapshot_if_due()
-            run.evaluate_if_due()
-            if run.stop:
-                return run.result()
-            if run.take_step():
-                run.report(stopping)
-                run.save_if_due()
+    options = Options(**options)
+    world = join(options.device or choose_device())
+    # who writes holds the lock, for all processes
+    with locked(folder) if folder and world.first else nullcontext():
+        run = Trainer(folder, preset, data, validation, options, model)
+        with run.bar, stop_signals() as stopping:
+            while True:
+                run.snapshot_if_due()
+                run.evaluate_if_due()
+                if run.stop:
+                    return run.result()
+                if run.take_step():
+                    run.report(stopping)
+                    run.save_if_due()
 
 
 class Trainer:
@@ -101,19 +100,18 @@ class Trainer:
             raise ValueError(f"{rows} rows a step do not divide among {size} "
                              "processes: change --batch")
         self.data.windows(self.preset.model.context_length)
-        if self.folder:
-            for tokens in (self.data, self.validation):
-                tokens.verify()
+        for tokens in (self.data, self.validation):
+            tokens.verify()
 
     def settle_number_format(self) -> None:
         """What was asked for, else what the run has used so far, else what
         the device does best."""
-        self.settings = read_settings(self.folder) if self.folder else {}
+        self.settings = settings.read(self.folder) if self.folder else {}
         asked = self.options
-        self.number_format = choose_format(
+        self.number_format = settings.choose_format(
             asked.number_format or self.settings.get("number_format"),
             self.preset, self.device, self.world)
-        self.compiles = choose_compiling(
+        self.compiles = settings.choose_compiling(
             self.settings.get("compiles") if asked.compiles is None
             else asked.compiles, self.preset, self.device, self.world,
             self.number_format)
@@ -144,6 +142,9 @@ class Trainer:
         if self.scaler.is_enabled() and "scaler" in state:
             self.scaler.load_state_dict(state["scaler"])
         self.step, self.seconds = state["step"], state["seconds"]
+        # how the weights so far were made, whatever the file says now
+        self.before = state.get("settings", self.settings) if self.step \
+            else {}
 
     def settle_micro_rows(self) -> None:
         """Find how many rows fit at once, and keep what was settled."""
@@ -162,19 +163,19 @@ class Trainer:
                 self.loss_of = compiled_loss(self.model, self.rows,
                                              self.precision)
             except RuntimeError as error:
-                print(f"going on without: {error}", file=sys.stderr)
+                warn(f"going on without: {error}")
                 self.compiles = False
-        before = self.settings if self.step else {}
         self.store_settings()
-        self.changed = changed(before, self.settings)
+        self.changed = settings.changed(self.before, self.settings)
 
     def store_settings(self) -> None:
         """Keep what decides the bits for the next time."""
-        settings = dict(number_format=self.number_format,
-                        micro_rows=self.rows, compiles=self.compiles)
-        if self.folder and self.world.first and settings != self.settings:
-            write_settings(self.folder, settings)
-        self.settings = settings
+        now = dict(number_format=self.number_format, micro_rows=self.rows,
+                   compiles=self.compiles, device=self.device,
+                   processes=self.world.size)
+        if self.folder and self.world.first:
+            settings.write(self.folder, now)
+        self.settings = now
 
     def plan(self) -> None:
         """After which steps there is something to do."""
@@ -206,7 +207,7 @@ class Trainer:
                        tensorboard=self.options.tensorboard)
         for what in self.changed:
             self.note(f"{what} from here on")
-        self.bar = tqdm(
+        self.bar = bar(
             total=self.preset.steps, initial=self.step, unit="step",
             mininterval=2, desc="training",
             # saying nothing leaves $TQDM_DISABLE in force
@@ -329,6 +330,7 @@ class Trainer:
             checkpoint.save_checkpoint(
                 self.folder / "checkpoints", self.step, self.model,
                 self.optimizer, dict(seconds=self.seconds, **scaler,
+                                     settings=self.settings,
                                      fingerprint=self.fingerprint))
         began, self.saved = self.mark, time.monotonic()
         self.mark = self.saved

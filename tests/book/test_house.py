@@ -14,7 +14,8 @@ PACKAGE = REPO / "course_lib"
 # From the ground up: a module imports from its own floor's room, or below.
 FLOORS = [{"stories", "machine"}, {"model"}, {"text"},
           {"measuring", "sampling", "presets"}, {"recipes"}, {"training"},
-          {"runs"}, {"scaling", "sharing"}, {"stages"}, {"showing", "cli"}]
+          {"run_folder"}, {"runs"}, {"scaling", "sharing"}, {"stages"},
+          {"showing", "cli"}]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS)
          for room in rooms}
 FILES = sorted(p for p in PACKAGE.rglob("*.py")

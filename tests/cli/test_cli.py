@@ -4,6 +4,7 @@ import functools
 import io
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -161,7 +162,7 @@ def test_prepare_train_evaluate_sample_export(course, text, tmp_path):
     run = tmp_path / "my r\u00fcn"
     code, out, err = course("prepare", "--corpus", text, *SMALL,
                             "--out", run)
-    assert not code and f"ready: course train {run}" in out, err
+    assert not code and f"ready: course train '{run}'" in out, err
     before = tiny.contents(run)
     assert course("prepare", "--corpus", text, *SMALL, "--out", run)[0] == 0
     assert tiny.contents(run) == before
@@ -377,6 +378,24 @@ def test_options_of_prepare(refuses, text, tmp_path, options, what):
     assert not (tmp_path / "run" / "run.json").exists()
 
 
+def test_documents_between_markers(course, text, tmp_path):
+    """A file as others publish them: prepare says what it found, and holds
+    whole documents out."""
+    books = [path.read_text() for path in sorted(text.iterdir())]
+    stories = [part for book in books for part in book.split("\n\n")]
+    (tmp_path / "all.txt").write_text("\n<|endoftext|>\n".join(stories))
+    code, out, _ = course("prepare", "--corpus", tmp_path / "all.txt",
+                          *SMALL, "--out", tmp_path / "run")
+    assert not code
+    assert f"{len(stories) - 1:,} <|endoftext|> in the text separate" in out
+    run = open_run(tmp_path / "run")
+    found = [each for tokens in (run.train_tokens, run.val_tokens)
+             for each in documents(tokens, run.tokenizer)]
+    assert run.record["split"] == "hash"
+    assert sorted(found) == sorted(
+        story + "\n" * (story != stories[-1]) for story in stories)
+
+
 def test_a_mistake_can_be_mended_in_place(course, refuses, text, tmp_path):
     prepare = ["prepare", "--corpus", text, *SMALL, "--out",
                tmp_path / "run"]
@@ -403,6 +422,78 @@ def test_prepare_keeps_what_is_there(refuses, text, tmp_path, files):
     refuses("prepare", "--corpus", text, *SMALL, "--out",
             tmp_path / "\udcff", what="is not UTF-8")
     assert tiny.contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["run.json.partial", "unfinished.json",
+                                  "unfinished.json.partial"])
+@pytest.mark.parametrize("content", ["", "{}", "[1]", json.dumps(dict(
+    wanted={}, tokenizer=None))], ids=str)
+def test_prepare_keeps_a_tokenizer_that_it_did_not_make(
+        refuses, text, tmp_path, name, content):
+    """Its own mark beside it, or what looks like one, gives no right."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / name).write_text(content)
+    (tmp_path / "mine" / "tokenizer.json").write_text("years of work")
+    before = tiny.contents(tmp_path)
+    refuses("prepare", "--corpus", text, *SMALL, "--out", tmp_path / "mine",
+            what="is no run folder")
+    assert tiny.contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("rows", [[], ["--recipe", "2023", "--context", "16"]],
+                         ids=["packed", "sentences"])
+def test_preparing_again_mends_what_is_damaged(course, refuses, text, rows,
+                                               tmp_path):
+    """To the byte; and nothing else is touched."""
+    run = tmp_path / "run"
+    prepare = ["prepare", "--corpus", text, *SMALL, *rows, "--out", run]
+    assert course(*prepare)[0] == 0
+    whole, draw = tiny.contents(run), random.Random(0)
+    assert "already prepared" in course(*prepare)[1]
+    names = [name for name in whole
+             if name.startswith(("val", "train", "tokenizer"))]
+    damages = [lambda path: path.unlink(), lambda path: path.write_bytes(b""),
+               lambda path: path.write_bytes(path.read_bytes()[:-3]),
+               lambda path: path.write_bytes(path.read_bytes().translate(
+                   bytes.maketrans(b"7", b"8")))]
+    for name in names:
+        for damage in draw.sample(damages, 2):
+            damage(run / name)
+            if tiny.contents(run) == whole:
+                continue
+            code, out, err = course(*prepare)
+            assert not code and "is damaged: it is made again" in out, err
+            assert tiny.contents(run) == whole
+    for name in names:
+        (run / name).unlink()
+    assert course(*prepare)[0] == 0
+    assert tiny.contents(run) == whole
+    assert course("train", run)[0] == 0
+
+
+def test_what_cannot_be_made_as_it_was_is_said(course, refuses, text,
+                                               tmp_path, monkeypatch):
+    prepare = ["prepare", "--corpus", text, *SMALL, "--out", tmp_path / "run"]
+    assert course(*prepare)[0] == 0
+    (tmp_path / "run" / "tokenizer.json").unlink()
+    monkeypatch.setattr("course_lib.runs.TOKENIZER_BYTES", 3_000)
+    refuses(*prepare, what="cannot be made as it was")
+
+
+def test_a_run_among_its_texts_is_no_text(course, text, tmp_path):
+    """Nor is a copy of one, or one that is being prepared."""
+    texts = shutil.copytree(text, tmp_path / "texts")
+    prepare = ["prepare", "--corpus", texts, *SMALL, "--out",
+               texts / "runs" / "mine"]
+    assert course(*prepare)[0] == 0
+    assert course("train", texts / "runs" / "mine")[0] == 0
+    shutil.copytree(texts / "runs" / "mine", texts / "a copy",
+                    ignore=shutil.ignore_patterns("run.lock"))
+    (texts / "new").mkdir()
+    (texts / "new" / "run.lock").touch()
+    (texts / "new" / "log.jsonl").write_text('{"text": "no text"}')
+    code, out, err = course(*prepare)
+    assert not code and "already prepared" in out, err
 
 
 @pytest.mark.parametrize("command", [
@@ -495,6 +586,42 @@ def test_damaged_tokens_are_named(refuses, trained):
             break
     (trained / "val.json").write_text("{")
     refuses("train", trained, what="damaged")
+
+
+@pytest.mark.parametrize("name, verbs", [
+    ("val", (["evaluate"], ["evaluate", "--json"],
+             ["evaluate", "--text", "RUN"], ["train", "--resume"])),
+    ("train", (["train", "--resume"],))])
+@pytest.mark.parametrize("damage", ["300 bits", "a high bit", "a zero"])
+def test_tokens_that_changed_give_no_numbers(refuses, trained, name, verbs,
+                                             damage):
+    path, draw = trained / f"{name}.bin", random.Random(0)
+    data = bytearray(path.read_bytes())
+    for _ in range(300 if damage == "300 bits" else 1):
+        data[draw.randrange(0, len(data), 2)] ^= 1 << draw.randrange(8)
+    if damage == "a high bit":
+        data[101] |= 128
+    path.write_bytes(data)
+    (trained / "log.jsonl").unlink()  # else it is known to be finished
+    for verb, *options in verbs:
+        refuses(verb, trained, *(trained if each == "RUN" else each
+                                 for each in options),
+                what=f"{name}.bin is damaged: its checksum")
+
+
+@pytest.mark.parametrize("field", ["bytes", "tokens", "documents"])
+def test_counts_that_changed_give_no_numbers(refuses, trained, field):
+    """The loss is divided by them."""
+    path = trained / "val.json"
+    header = json.loads(path.read_text())
+    for count in (header[field] + 1, -5, 0.5, "9", None):
+        path.write_text(json.dumps(header | {field: count}))
+        refuses("evaluate", trained, what="val.")
+    path.write_text(json.dumps(header))
+    record = json.loads((trained / "run.json").read_text())
+    record["files"]["val"][field] += 1
+    (trained / "run.json").write_text(json.dumps(record))
+    refuses("evaluate", trained, what=f"val.json says {header[field]} {field}")
 
 
 def test_before_training(refuses, prepared, tmp_path):

@@ -171,5 +171,5 @@ def test_a_damaged_token_file_is_named(data):
             Tokens(data.path)
     header.write_text(whole)
     data.path.write_bytes(data.path.read_bytes()[:-2])
-    with pytest.raises(ValueError, match="prepare it again"):
+    with pytest.raises(ValueError, match="course prepare` once more"):
         Tokens(data.path)

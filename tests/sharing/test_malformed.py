@@ -219,6 +219,10 @@ FOLDERS = {
     "a head of another shape": ("gpt2", weights(lambda values: values.update(
         {"lm_head.weight": torch.ones(3)})),
         "lm_head.weight is not transformer.wte.weight"),
+    "a value that is no number": ("gpt2", weights(lambda values: values[
+        TOKEN].__setitem__((7, 5), float("nan"))), f"{TOKEN} holds a value"),
+    "an infinite value": ("qwen3", weights(lambda values: values[
+        QUERIES].__setitem__((1, 1), float("inf"))), "that is no number"),
     # several files
     "index is a list": ("shards", text(INDEX, "[]"), "must hold a JSON"),
     "index has no map": ("shards", text(INDEX, "{}"), "has no weight_map"),

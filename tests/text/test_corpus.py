@@ -12,7 +12,9 @@ import zstandard
 from pyarrow import parquet
 
 from course_lib.stories import generator as stories
+from course_lib.text import documents
 from course_lib.text.corpus import find_files, load_corpus
+from course_lib.text.documents import separators
 
 POEM = "Two roads\n\ndiverged, na\u00efvely \u2014 in a \U0001f333 wood.\n"
 PACKERS = {"": bytes, ".gz": gzip.compress, ".xz": lzma.compress,
@@ -105,6 +107,10 @@ def test_parquet_without_text_is_named(tmp_path):
     data[20:2000] = bytes(1980)
     with pytest.raises(ValueError, match=r"a\.parquet cannot be read"):
         read(write(path, bytes(data)))
+    parquet.write_table(pa.Table.from_arrays(
+        [pa.array(["a"]), pa.array(["b"])], ["text", "text"]), path)
+    with pytest.raises(ValueError, match="more than one column text"):
+        read(path)
     write_table(path, text=pa.array([b"\xff"]).view(pa.string()))
     with pytest.raises(ValueError, match=r"a\.parquet cannot be read"):
         read(path)
@@ -136,6 +142,85 @@ def test_zeros_and_one_long_line_are_text(tmp_path):
     assert read(write(tmp_path / "a.txt", text)) == [text]
 
 
+MARKED = {
+    "a line": "one\n\ntwo\n<|endoftext|>\nthree\n<|endoftext|>\n",
+    "Windows lines": "one\r\n\r\ntwo\r\n<|endoftext|>\r\nthree\r\n"
+                     "<|endoftext|>\r\n",
+    "after the text": "one\n\ntwo\n<|endoftext|>three\n",
+    "before and twice": "<|endoftext|>one\n\ntwo\n<|endoftext|>"
+                        "<|endoftext|>\n\n<|endoftext|>\nthree\n"}
+
+
+@pytest.mark.parametrize("ending", PACKERS)
+@pytest.mark.parametrize("text", MARKED.values(), ids=MARKED)
+def test_markers_separate_the_documents_of_a_text_file(
+        tmp_path, monkeypatch, text, ending):
+    """As TinyStories and many others are published."""
+    path = write(tmp_path / f"a.txt{ending}", PACKERS[ending](text.encode()))
+    assert separators(path) == text.count("<|endoftext|>")
+    for chunk in (documents.CHUNK, 1, 2, 5, 13):  # a marker may be cut
+        monkeypatch.setattr(documents, "CHUNK", chunk)
+        assert read(path) == ["one\n\ntwo\n", "three\n"]
+        assert separators(path) == text.count("<|endoftext|>")
+
+
+def test_a_marker_in_a_row_is_text(tmp_path):
+    path = write(tmp_path / "a.jsonl", json.dumps({"text": "a<|endoftext|>b"}))
+    table = write_table(tmp_path / "b.parquet", text=["<|endoftext|>"])
+    assert read(path) == ["a<|endoftext|>b"]
+    assert read(table) == ["<|endoftext|>"]
+    assert separators(path) == separators(table) == 0
+
+
+@pytest.mark.parametrize("text", [
+    "A paragraph of words.\n\n" * 40, "a line of words\n" * 60,
+    "word " * 200, "x" * 999, "ab<|endoftext|>" * 70,
+    "x" * 95 + "<|endoftext|>" + "y" * 300, "\u00e9\U0001f333\r\n" * 90])
+@pytest.mark.parametrize("chunk", [7, 64, 10**6])
+def test_a_long_text_file_is_several_documents(tmp_path, monkeypatch, text,
+                                               chunk):
+    monkeypatch.setattr(documents, "LONGEST", 100)
+    monkeypatch.setattr(documents, "CHUNK", chunk)
+    found = read(write(tmp_path / "a.txt", text))
+    plain = text.replace("\r\n", "\n").replace("<|endoftext|>", "")
+    assert "".join(found) == plain
+    assert max(map(len, found)) <= 100 + len("<|endoftext|>")
+    for document in found[:-1] if "\n\n" in text else ():
+        assert document.endswith("words.\n\n")
+
+
+def test_a_line_of_json_without_end_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(documents, "LINE", 1000)
+    path = write(tmp_path / "a.jsonl", '{"text": "a"}\n{"text": "'
+                 + "b" * 2000 + '"}')
+    with pytest.raises(ValueError, match="line 2: expected .* most 1,000"):
+        read(path)
+
+
+PEAK = """
+import resource, sys
+from course_lib.text.corpus import load_corpus
+from course_lib.text.split import side
+for path in sys.argv[1:]:
+    texts = side(load_corpus(path).texts(), "tail", False)
+    print(sum(map(len, texts)), resource.getrusage(
+        resource.RUSAGE_SELF).ru_maxrss / 1000)
+"""
+
+
+@pytest.mark.parametrize("ending", ["", ".xz"])
+def test_memory_does_not_grow_with_a_text_file(tmp_path, ending):
+    """100 MB, which packed are 20 kB."""
+    pack, line = PACKERS[ending], b"one long line of words, " * 40_000
+    paths = [write(tmp_path / f"{name}.txt{ending}", pack(line) * times)
+             for name, times in (("small", 20), ("large", 104))]
+    done = subprocess.run([sys.executable, "-c", PEAK, *paths],
+                          capture_output=True, text=True, check=True)
+    _, before, size, after = map(float, done.stdout.split())
+    assert size > 94e6
+    assert after - before < 20, (before, after)
+
+
 def test_empty_files_are_left_out(tmp_path):
     write(tmp_path / "a.txt", "")
     write(tmp_path / "b.txt", " \r\n\t\n")
@@ -148,6 +233,23 @@ def test_invalid_utf8_is_named_with_its_place(tmp_path):
     with pytest.raises(ValueError, match=r"latin\.txt is not UTF-8: byte "
                                          r"0xe7 at position 3.*iconv"):
         read(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf16_is_called_what_it_is(tmp_path, encoding):
+    path = write(tmp_path / "a.txt", "Ice cream after tea".encode(
+        encoding))
+    with pytest.raises(ValueError, match="not UTF-8.*iconv -f utf-16"):
+        read(path)
+
+
+def test_the_place_of_a_bad_byte_is_the_file_s(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.txt", b"\xef\xbb\xbf" + "\u611b".encode() * 9
+                 + b"\xe6\x84x")
+    for chunk in (1, 2, 7, 10**6):
+        monkeypatch.setattr(documents, "CHUNK", chunk)
+        with pytest.raises(ValueError, match="byte 0xe6 at position 30;"):
+            read(path)
 
 
 @pytest.mark.parametrize("line", [

@@ -193,20 +193,20 @@ def copy(tmp_path):
 @pytest.mark.parametrize("cut", [1, 2, 1001])
 def test_a_truncated_file_is_refused(copy, cut):
     copy.write_bytes(copy.read_bytes()[:-cut])
-    with pytest.raises(ValueError, match=r"t\.bin.*prepare it again"):
+    with pytest.raises(ValueError, match=r"t\.bin.*course prepare` once more"):
         data.Tokens(copy)
 
 
 def test_an_empty_file_is_refused(copy):
     copy.write_bytes(b"")
-    with pytest.raises(ValueError, match=r"t\.bin.*prepare it again"):
+    with pytest.raises(ValueError, match=r"t\.bin.*course prepare` once more"):
         data.Tokens(copy)
 
 
 @pytest.mark.parametrize("header", ["", "{", "{}", "[]", '{"tokens": 3}'])
 def test_a_damaged_header_is_refused(copy, header):
     copy.with_suffix(".json").write_text(header)
-    with pytest.raises(ValueError, match="damaged.*prepare it again"):
+    with pytest.raises(ValueError, match="damaged.*course prepare` once more"):
         data.Tokens(copy)
 
 

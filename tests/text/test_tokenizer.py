@@ -1,15 +1,24 @@
 """The tokenizer: lossless, deterministic, and clear about what it refuses."""
 
+import hashlib
 import json
 import random
 from collections import Counter
 
 import pytest
+import tokenizers
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from course_lib.stories.generator import stories
-from course_lib.text.tokenizer import EOT, cut, load_tokenizer, train_tokenizer
+from course_lib.text.token_files import pack
+from course_lib.text.tokenizer import (
+    EOT,
+    Tokenizer,
+    cut,
+    load_tokenizer,
+    train_tokenizer,
+)
 
 TEXTS = list(stories(60))
 TOKENIZER = train_tokenizer(TEXTS, 400)
@@ -127,9 +136,25 @@ def test_tiktoken_agrees_where_merges_overlap(letters, seed):
 def test_the_library_encodes_where_tiktoken_would_differ(saved):
     state = json.loads(saved.read_text())
     state["pre_tokenizer"]["add_prefix_space"] = True
+    other = Tokenizer(tokenizers.Tokenizer.from_str(json.dumps(state)))
+    assert other.fastest(TEXTS) == other.encode_batch
+
+
+def test_a_token_that_no_sample_shows_is_the_library_s_business(saved):
+    """Tokens that were added are found in a text before it is cut."""
+    state = json.loads(saved.read_text())
+    state["added_tokens"].append(added(400, "abracad abra"))
     saved.write_text(json.dumps(state))
     other = load_tokenizer(saved)
-    assert other.fastest(TEXTS) == other.encode_batch
+    text = "xabracad abrax"
+    assert other.fastest(TEXTS)([text]) == [other.encode(text)]
+    assert 400 in other.encode(text) and other.decode(
+        other.encode(text)) == text
+
+
+def added(number, content, **settings):
+    return dict(id=number, content=content, single_word=False, lstrip=False,
+                rstrip=False, normalized=False, special=False) | settings
 
 
 @given(SIGNS, st.integers(1, 9))
@@ -201,6 +226,122 @@ def test_transformers_reads_the_file(saved):
     from transformers import PreTrainedTokenizerFast
     theirs = PreTrainedTokenizerFast(tokenizer_file=str(saved))
     assert theirs(TEXTS[0])["input_ids"] == TOKENIZER.encode(TEXTS[0])
+
+
+KEPT = {
+    "truncation": dict(truncation=dict(
+        direction="Right", max_length=8, strategy="LongestFirst", stride=0)),
+    "truncation on the left": dict(truncation=dict(
+        direction="Left", max_length=400, strategy="LongestFirst", stride=0)),
+    "padding": dict(padding=dict(
+        strategy=dict(Fixed=64), direction="Right", pad_to_multiple_of=None,
+        pad_id=0, pad_type_id=0, pad_token=EOT)),
+    "padding to the longest": dict(padding=dict(
+        strategy="BatchLongest", direction="Left", pad_to_multiple_of=8,
+        pad_id=0, pad_type_id=0, pad_token=EOT)),
+    "a start token": dict(post_processor=dict(
+        type="TemplateProcessing", special_tokens={EOT: dict(
+            id=EOT, ids=[0], tokens=[EOT])},
+        single=[dict(SpecialToken=dict(id=EOT, type_id=0)),
+                dict(Sequence=dict(id="A", type_id=0))], pair=[
+                dict(Sequence=dict(id="A", type_id=0)),
+                dict(Sequence=dict(id="B", type_id=0))]))}
+
+
+@pytest.mark.parametrize("kept", KEPT.values(), ids=KEPT)
+def test_what_others_keep_in_the_file_changes_no_id(saved, kept, tmp_path):
+    """transformers writes how it was last called; its Trainer may too."""
+    state = json.loads(saved.read_text())
+    saved.write_text(json.dumps(state | kept))
+    again = load_tokenizer(saved)
+    long = "\n".join(TEXTS)
+    assert again.encode(long) == TOKENIZER.encode(long)
+    assert again.encode_batch(["a", long]) == TOKENIZER.encode_batch(
+        ["a", long])
+    assert again.fingerprint == TOKENIZER.fingerprint
+    one, two = (pack(TEXTS, each, tmp_path / f"{each.eot}.bin").ids.tolist()
+                for each in (again, TOKENIZER))
+    assert one == two
+
+
+def test_merges_left_out_by_chance_are_not(saved):
+    state = json.loads(saved.read_text())
+    state["model"]["dropout"] = 0.5
+    saved.write_text(json.dumps(state))
+    assert load_tokenizer(saved).encode_batch(TEXTS) \
+        == TOKENIZER.encode_batch(TEXTS)
+
+
+def test_used_by_transformers_and_saved_it_is_the_same(saved, tmp_path):
+    from transformers import PreTrainedTokenizerFast
+    theirs = PreTrainedTokenizerFast(
+        tokenizer_file=str(saved), pad_token=EOT, eos_token=EOT)
+    theirs(TEXTS[0], truncation=True, max_length=8, padding="max_length")
+    theirs.save_pretrained(tmp_path / "theirs")
+    again = load_tokenizer(tmp_path / "theirs" / "tokenizer.json")
+    assert again.encode_batch(TEXTS) == TOKENIZER.encode_batch(TEXTS)
+    assert again.fingerprint == TOKENIZER.fingerprint
+
+
+def test_a_fingerprint_follows_what_decides_ids(saved):
+    def changed(change):
+        state = json.loads(saved.read_text())
+        change(state)
+        return Tokenizer(tokenizers.Tokenizer.from_str(
+            json.dumps(state))).fingerprint
+
+    prints = {changed(change) for change in (
+        lambda state: None,
+        lambda state: state["model"]["merges"].reverse(),
+        lambda state: state["added_tokens"].append(added(400, "<pad>")),
+        lambda state: state.update(normalizer=dict(type="Lowercase")),
+        lambda state: state["pre_tokenizer"].update(use_regex=False))}
+    assert len(prints) == 5 and TOKENIZER.fingerprint in prints
+    assert changed(lambda state: state["pre_tokenizer"].update(
+        trim_offsets=False)) == TOKENIZER.fingerprint
+
+
+def test_fingerprints_of_the_first_edition_are_known(saved):
+    whole = hashlib.sha256(TOKENIZER.library.to_str().encode()).hexdigest()
+    again = load_tokenizer(saved)
+    assert again.known_as(whole[:16]) and again.known_as(again.fingerprint)
+    assert not again.known_as("0" * 16)
+
+
+def test_tokens_that_were_added_stand_for_their_names(saved):
+    state = json.loads(saved.read_text())
+    state["added_tokens"] += [added(401, "two words"), added(
+        402, "<|\u611b|>", special=True)]
+    state["model"]["vocab"]["zq"] = 403  # and no 400
+    saved.write_text(json.dumps(state))
+    tokenizer = load_tokenizer(saved)
+    assert tokenizer.vocab_size == 404
+    assert [tokenizer.token_bytes(i) for i in (0, 401, 402, 400, 403)] == [
+        b"", b"two words", "<|\u611b|>".encode(), b"", b"zq"]
+    assert tokenizer.fastest(TEXTS)(TEXTS) == TOKENIZER.encode_batch(TEXTS)
+    assert 402 not in tokenizer.encode("<|\u611b|>")
+
+
+@pytest.mark.parametrize("change, what", [
+    (lambda state: state.update(normalizer=dict(type="Lowercase")),
+     "changes the text: it makes"),
+    (lambda state: state["pre_tokenizer"].update(add_prefix_space=True),
+     "changes the text: it makes"),
+    (lambda state: state.update(decoder=None), "changes the text"),
+    (lambda state: state["added_tokens"].append(
+        added(400, "zebra", lstrip=True)),
+     "changes the text: it has tokens that take"),
+    (lambda state: state["added_tokens"][0].update(special=False),
+     "takes .* in a text for the end of it"),
+    (lambda state: state["model"]["vocab"].update({"\u2581the": 400}),
+     "is no byte-level BPE: it has a token '\u2581the'")])
+def test_a_tokenizer_that_text_does_not_survive_is_refused(saved, change,
+                                                           what):
+    state = json.loads(saved.read_text())
+    change(state)
+    saved.write_text(json.dumps(state))
+    with pytest.raises(ValueError, match=rf"tokenizer\.json {what}"):
+        load_tokenizer(saved)
 
 
 def test_a_missing_file_says_how_to_make_one(tmp_path):

@@ -1,12 +1,17 @@
 """Checkpoints: every damage is noticed, and the one before is used."""
 
+import io
 import json
+import math
+import os
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 import tiny
 import torch
+from safetensors.torch import load_file, save_file
 
 from course_lib.model.config import GPTConfig
 from course_lib.model.gpt import GPT
@@ -122,6 +127,29 @@ def test_none_whole_is_an_error_and_none_at_all_is_not(folder, tmp_path):
     assert load_newest(tmp_path / "nowhere", model) is None
 
 
+@pytest.mark.parametrize("name", checkpoint.FILES)
+@pytest.mark.parametrize("value", [math.nan, -math.inf])
+def test_values_that_are_no_numbers_are_damage(folder, name, value):
+    """Written so by a training that diverged, with a checksum that is right.
+    """
+    newest = folder / "step-00000020"
+    tensors = load_file(newest / name)
+    max(tensors.values(), key=torch.numel).flatten()[7] = value
+    save_file(tensors, newest / name)
+    state = json.loads((newest / "state.json").read_text())
+    state["sha256"][name] = checkpoint._sha256(newest / name)
+    state.pop("digest")
+    state["digest"] = checkpoint._digest(state)
+    (newest / "state.json").write_text(json.dumps(state))
+    model, optimizer = trained(seed=3)
+    before, said = model.head.clone(), []
+    with pytest.raises(Damaged, match=f"{name} holds values in .* no number"):
+        load_checkpoint(newest, model, optimizer)
+    assert torch.equal(model.head, before)
+    assert load_newest(folder, model, optimizer, said.append)["step"] == 10
+    assert "step-00000010 is used instead" in said[0]
+
+
 def test_another_models_weights_are_refused(folder):
     other = GPT(GPTConfig(300, 16, 2, 2, 16))
     with pytest.raises(ValueError, match="does not fit the model") as caught:
@@ -166,10 +194,86 @@ def test_a_failed_save_leaves_the_others_alone(folder, monkeypatch):
         raise OSError(28, "No space left on device")
 
     before = tiny.contents(folder)
-    monkeypatch.setattr(checkpoint, "save_file", full)
+    monkeypatch.setattr(checkpoint, "write_tensors", full)
     with pytest.raises(OSError, match="No space"):
         save_checkpoint(folder, 30, *trained(), {})
     assert tiny.contents(folder) == before
+
+
+@pytest.mark.parametrize("umask, mode", [(0o022, 0o644), (0o077, 0o600),
+                                         (0o002, 0o664)])
+def test_others_may_read_what_the_umask_says(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        save_checkpoint(tmp_path, 1, *trained(), {})
+        checkpoint.save_snapshot(tmp_path, 2, trained()[0])
+    finally:
+        os.umask(before)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) == 4
+    assert {path.stat().st_mode & 0o777 for path in files} == {mode}
+
+
+@pytest.mark.parametrize("name", [*FILES, ""])
+def test_a_permission_is_called_one(folder, monkeypatch, name):
+    """And not taken for damage, for which older weights would be used. A
+    test may be run by root, whom no mode stops."""
+    real, kept = io.open, folder / "step-00000020" / name
+
+    def opened(path, *more, **options):
+        if not isinstance(path, int) and Path(path).is_relative_to(kept):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, *more, **options)
+
+    monkeypatch.setattr(io, "open", opened)
+    with pytest.raises(PermissionError):
+        load_newest(folder, *trained())
+
+
+@pytest.mark.parametrize("name", [
+    "step-mybackup", "step-00000020.old", "step-0000002x", "step-99",
+    "step-\u0661\u0661\u0661\u0661\u0661\u0661\u0661\u0661", "step-copy-of"])
+def test_a_copy_under_another_name_is_no_checkpoint(folder, name):
+    shutil.copytree(folder / "step-00000010", folder / name)
+    assert [path.name for path in checkpoints(folder)] == [
+        "step-00000010", "step-00000020"]
+    assert load_newest(folder, *trained())["step"] == 20
+    checkpoint.set_aside(folder, 20)
+    save_checkpoint(folder, 30, *trained(), {})
+    assert (folder / name).is_dir()
+
+
+def test_a_copy_under_another_number_is_damage(folder):
+    shutil.copytree(folder / "step-00000010", folder / "step-00000099")
+    said = []
+    assert load_newest(folder, *trained(), said.append)["step"] == 20
+    assert "step-00000099 is damaged (it is of step 10)" in said[0]
+
+
+def test_steps_beyond_eight_digits(folder):
+    for step in (99_999_999, 100_000_000):
+        save_checkpoint(folder, step, *trained(), {})
+    assert load_newest(folder, *trained())["step"] == 100_000_000
+    assert len(checkpoints(folder)) == 2
+
+
+@pytest.mark.parametrize("act", [
+    lambda folder: [save_checkpoint(folder, step, *trained(), {})
+                    for step in (30, 40)],
+    lambda folder: save_checkpoint(folder, 20, *trained(), {}),
+    lambda folder: [checkpoint.set_aside(folder, 10),
+                    (folder / "step-00000020").symlink_to(folder),
+                    checkpoint.set_aside(folder, 10)]])
+def test_a_link_to_a_checkpoint_elsewhere(folder, tmp_path, act):
+    """A disk was full. What the link leads to is not ours to remove."""
+    away = tmp_path / "another disk"
+    (folder / "step-00000020").rename(away)
+    (folder / "step-00000020").symlink_to(away)
+    before = tiny.contents(away)
+    assert load_newest(folder, *trained())["step"] == 20
+    act(folder)
+    assert tiny.contents(away) == before
+    assert not (folder / "step-00000020").is_symlink()
 
 
 def test_nothing_in_a_checkpoint_is_a_pickle(folder):

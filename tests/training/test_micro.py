@@ -1,5 +1,6 @@
 """Micro-batches: stored in the run, halved when memory runs out."""
 
+import json
 import shutil
 import weakref
 
@@ -11,7 +12,6 @@ from course_lib.model.gpt import GPT
 from course_lib.presets import load_preset
 from course_lib.runs import open_run
 from course_lib.training import micro_batch, settings
-from course_lib.training.settings import read_settings
 
 ROWS = tiny.PRESET.rows
 pytestmark = pytest.mark.usefixtures("quick")
@@ -33,7 +33,7 @@ def test_what_was_asked_for_is_kept_for_the_resume(run, prepared, tmp_path):
     whole = open_run(shutil.copytree(prepared, tmp_path / "whole"))
     whole.train(micro_rows=1, progress=False)
     run.train(micro_rows=1, stop_at=17, progress=False)
-    assert read_settings(run.folder)["micro_rows"] == 1
+    assert settings.read(run.folder)["micro_rows"] == 1
     run.train(progress=False)
     assert tiny.bits(run.folder) == tiny.bits(whole.folder)
 
@@ -46,10 +46,60 @@ def test_what_was_asked_for_is_kept_for_the_resume(run, prepared, tmp_path):
     '{"micro_rows": 1, "number_format": "float31", "compiles": true}'])
 def test_damaged_settings_are_made_again(run, content):
     (run.folder / settings.FILE).write_text(content)
-    assert read_settings(run.folder) == {}
+    assert settings.read(run.folder) == {}  # no checkpoint knows better
     run.train(stop_at=1, progress=False)
-    assert read_settings(run.folder) == dict(
-        micro_rows=ROWS, number_format="float32", compiles=False)
+    assert settings.read(run.folder) == dict(
+        micro_rows=ROWS, number_format="float32", compiles=False,
+        device="cpu", processes=1)
+
+
+def lost(path):
+    path.unlink()
+
+
+def damaged(path):
+    path.write_text('{"number_format": "float')
+
+
+def of_older_times(path):
+    path.write_text('{"number_format": "float32"}')
+
+
+@pytest.mark.parametrize("happens", [lambda path: None, lost, damaged,
+                                     of_older_times])
+def test_a_number_format_is_not_forgotten(run, prepared, tmp_path, happens):
+    """Asked for at the beginning, it holds to the end, whatever becomes of
+    the file that says so: the checkpoints know it too."""
+    whole = open_run(shutil.copytree(prepared, tmp_path / "whole"))
+    whole.train(number_format="bfloat16", micro_rows=1, progress=False)
+    run.train(number_format="bfloat16", micro_rows=1, stop_at=10,
+              progress=False)
+    happens(run.folder / settings.FILE)
+    run.train(progress=False)
+    assert run.number_format == "bfloat16"
+    assert tiny.bits(run.folder) == tiny.bits(whole.folder)
+
+
+@pytest.mark.parametrize("change, word", [
+    (dict(number_format="bfloat16"), "bfloat16"),
+    (dict(micro_rows=1), "1 rows at once"),
+    (dict(processes=2), "in 1 processes"), (dict(device="cuda"), "on cpu")])
+def test_what_changed_since_the_checkpoint_is_noted(run, change, word):
+    """Also where the file was edited, or copied from another run."""
+    run.train(stop_at=10, progress=False)
+    made_with = {"processes", "device"} & change.keys()
+    for path in (run.folder / settings.FILE,
+                 *run.folder.glob("checkpoints/*/state.json")):
+        value = json.loads(path.read_text())
+        if path.name == settings.FILE and not made_with:
+            path.write_text(json.dumps(value | change))
+        elif path.name != settings.FILE and made_with:
+            value["settings"] |= change
+            value.pop("digest")
+            path.write_text(json.dumps(value))
+    run.train(stop_at=20, progress=False)
+    assert [r["note"] for r in run.log if "note" in r] == [
+        f"{word} from here on: not bit-identical to another run any more"]
 
 
 @pytest.mark.parametrize("rows, limit, taken", [
@@ -72,8 +122,9 @@ def test_settings_of_a_run_from_before_compiling_are_kept_to(run):
     (run.folder / settings.FILE).write_text(
         '{"micro_rows": 1, "number_format": "bfloat16"}')
     run.train(stop_at=1, progress=False)
-    assert read_settings(run.folder) == dict(
-        micro_rows=1, number_format="bfloat16", compiles=False)
+    assert settings.read(run.folder) == dict(
+        micro_rows=1, number_format="bfloat16", compiles=False,
+        device="cpu", processes=1)
 
 
 def test_what_an_attempt_took_is_given_back_before_the_next():
@@ -120,7 +171,7 @@ def test_out_of_memory_halves_the_micro_batch_and_says_so(
     run.train(stop_at=10, progress=False)
     memory_for(monkeypatch, 1)
     result = run.train(progress=False)
-    assert read_settings(run.folder)["micro_rows"] == 1
+    assert settings.read(run.folder)["micro_rows"] == 1
     notes = [r for r in run.log if "note" in r]
     assert [r["micro_rows"] for r in notes] == [2, 1]
     assert all(r["step"] == 10 and "bit-identical" in r["note"]

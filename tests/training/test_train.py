@@ -14,6 +14,7 @@ import pytest
 import tiny
 import torch
 
+from course_lib.machine.lock import locked
 from course_lib.model.gpt import GPT
 from course_lib.presets import load_preset
 from course_lib.runs import open_run, prepare
@@ -284,6 +285,16 @@ def test_two_processes_cannot_train_one_run(run, monkeypatch):
     assert run.train(stop_at=1, progress=False).step == 1
 
 
+@pytest.mark.parametrize("rank", ["0", "1", "7"])
+def test_the_environment_does_not_open_the_lock(run, monkeypatch, rank):
+    """A rank that somebody exported, and no other process."""
+    monkeypatch.setenv("RANK", rank)
+    test_two_processes_cannot_train_one_run(run, monkeypatch)
+    with locked(run.folder), pytest.raises(BlockingIOError):
+        trainer.train(run.folder, tiny.PRESET, run.train_tokens,
+                      run.val_tokens, progress=False)
+
+
 def test_other_data_is_refused(run, tmp_path):
     run.train(stop_at=5, progress=False)
     before = tiny.contents(run.folder / "checkpoints")
@@ -308,6 +319,9 @@ def test_a_changed_token_is_noticed(run):
     path.write_bytes(data)
     with pytest.raises(ValueError, match="train.bin is damaged"):
         open_run(run.folder).train(progress=False)
+    with pytest.raises(ValueError, match="train.bin is damaged"):  # a rung
+        trainer.train(None, tiny.PRESET, open_run(run.folder).train_tokens,
+                      run.val_tokens, progress=False)
 
 
 def test_divergence_leaves_earlier_checkpoints_unharmed(run, monkeypatch):

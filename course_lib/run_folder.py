@@ -1,0 +1,202 @@
+"""A run folder that is there: opened, read, trained. `runs.prepare` makes it,
+and its first lines say what stands in it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from course_lib.machine.files import read_object, whole_number
+from course_lib.machine.lines import one_line
+from course_lib.model.gpt import GPT
+from course_lib.presets import Preset
+from course_lib.text.split import SPLIT_RULES
+from course_lib.text.token_files import AGAIN, COUNTS, Tokens
+from course_lib.text.tokenizer import Tokenizer, load_tokenizer
+from course_lib.training import checkpoint, settings
+from course_lib.training.log import read_log
+from course_lib.training.trainer import train
+
+
+@dataclass(frozen=True)
+class Run:
+    """An existing, complete run folder; made by `prepare` or `open_run`."""
+
+    folder: Path
+    record: dict
+
+    @cached_property
+    def preset(self) -> Preset:
+        return Preset.from_dict(self.record["preset"])
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        return load_tokenizer(self.folder / "tokenizer.json")
+
+    @cached_property
+    def train_tokens(self) -> Tokens:
+        return self._tokens("train")
+
+    @cached_property
+    def val_tokens(self) -> Tokens:
+        return self._tokens("val")
+
+    @cached_property
+    def measured_tokens(self) -> Tokens:
+        """The validation text as this run's model reads it."""
+        if self.preset.layout == "packed":
+            return self.val_tokens
+        return self._tokens("val-rows")
+
+    def _tokens(self, name: str) -> Tokens:
+        return self._check(Tokens(self.folder / f"{name}.bin",
+                                  self.tokenizer))
+
+    def _check(self, tokens: Tokens) -> Tokens:
+        """Counts that the loss is divided by stand in two places."""
+        name = tokens.path.stem
+        recorded = self.record["files"].get(name, {})
+        for what, count in recorded.items():
+            if tokens.header.get(what, count) != count:
+                raise ValueError(
+                    f"{name}.json says {tokens.header[what]} {what} and "
+                    f"run.json {count}: one of them is damaged; {AGAIN}")
+        return tokens
+
+    def damaged(self, tokenizers: set[str]) -> set[str]:
+        """What of tokenizer and token files is not as it was written, when
+        `tokenizers` are the fingerprints that were recorded."""
+        found = set()
+        try:
+            if not all(map(self.tokenizer.known_as, tokenizers)):
+                found.add("tokenizer")
+        except (FileNotFoundError, ValueError):
+            found.add("tokenizer")
+        for name in self.record["files"]:
+            try:
+                self._check(Tokens(self.folder / f"{name}.bin")).verify()
+            except (FileNotFoundError, ValueError):
+                found.add(name)
+        return found
+
+    @property
+    def number_format(self) -> str | None:
+        """The number format that it is trained in, once that is settled."""
+        return settings.read(self.folder).get("number_format")
+
+    @property
+    def forecast(self) -> dict | None:
+        """What was predicted of it when it was prepared
+        (`scaling.Forecast`), where anything was."""
+        return self.record.get("forecast")
+
+    @property
+    def log(self) -> list[dict]:
+        """The records of log.jsonl, oldest first."""
+        return read_log(self.folder / "log.jsonl")
+
+    @property
+    def timing(self) -> list[dict]:
+        """The records of timing.jsonl, oldest first."""
+        return read_log(self.folder / "timing.jsonl")
+
+    @property
+    def started(self) -> bool:
+        """Whether there is a checkpoint to go on from."""
+        return bool(checkpoint.checkpoints(self.folder / "checkpoints"))
+
+    @property
+    def step(self) -> int:
+        """The newest checkpoint's step; 0 before there is one."""
+        found = checkpoint.checkpoints(self.folder / "checkpoints")
+        return int(found[-1].name.removeprefix("step-")) if found else 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last step was taken, saved and evaluated."""
+        log = self.log
+        return (self.started and bool(log) and "val_loss" in log[-1]
+                and log[-1]["step"] == self.preset.steps)
+
+    def train(self, **options):
+        """Start or go on training; options as in `course_lib.training.train`.
+
+        Raises BlockingIOError when another process is at it.
+        """
+        self._empty_model()
+        return train(self.folder, self.preset, self.train_tokens,
+                     self.measured_tokens, **options)
+
+    def model(self, where: str = "cpu") -> GPT:
+        """The newest model, in evaluation mode. Raises FileNotFoundError
+        before training, ValueError when it does not fit the tokenizer."""
+        model = self._empty_model()
+        state = checkpoint.load_newest(self.folder / "checkpoints", model)
+        if state is None:
+            raise FileNotFoundError(f"{self.folder} has no trained model yet:"
+                                    f" run `course train {self.folder}`")
+        if not self.tokenizer.known_as(state["fingerprint"]["tokenizer"]):
+            raise ValueError(f"{self.folder / 'tokenizer.json'} is not the "
+                             "tokenizer that the checkpoints were trained "
+                             "with: one of the two is from another run")
+        return model.to(where).eval()
+
+    def snapshots(self) -> Iterator[tuple[int, GPT]]:
+        """(step, model) at 0, 1, 10 and 100% of the run."""
+        for folder in checkpoint.numbered(self.folder / "snapshots"):
+            model = self._empty_model()
+            checkpoint.load_weights(folder / "model.safetensors", model)
+            yield checkpoint.step_of(folder), model.eval()
+
+    def _empty_model(self) -> GPT:
+        config, tokenizer = self.preset.model, self.tokenizer
+        if tokenizer.vocab_size != config.vocab_size:
+            raise ValueError(
+                f"the tokenizer in {self.folder} has {tokenizer.vocab_size} "
+                f"entries and the model {config.vocab_size}: one of the two "
+                "files is from another run")
+        return GPT(config)
+
+
+def open_run(folder) -> Run:
+    """Open a prepared run folder. Raises FileNotFoundError or ValueError."""
+    folder = Path(folder)
+    path = folder / "run.json"
+    if not path.is_file():
+        found = "is no run folder (no run.json in it)" if folder.is_dir() \
+            else "does not exist"
+        raise FileNotFoundError(f"{folder} {found}: make one with `course "
+                                f"prepare --out {folder}`")
+    try:
+        record = read_object(path)
+        _check_record(record)
+    except KeyError as error:
+        raise ValueError(f"{path} is damaged (it has no {error}): prepare "
+                         "the run again in a new folder") from None
+    except (ValueError, TypeError) as error:
+        reason = str(error).removeprefix(f"{path} ")
+        raise ValueError(f"{path} is damaged ({one_line(reason)}): prepare "
+                         "the run again in a new folder") from None
+    return Run(folder, record)
+
+
+def token_files(preset: Preset) -> tuple[str, ...]:
+    """The names of a run's token files, the smallest first."""
+    return ("val", "train") if preset.layout == "packed" \
+        else ("val", "val-rows", "train")
+
+
+def _check_record(record: dict) -> None:
+    """Raise KeyError, TypeError or ValueError where something is missing, or
+    is not what `prepare` writes."""
+    preset = Preset.from_dict(record["preset"])
+    for what in (record["corpus"]["name"], record["corpus"]["fingerprint"]):
+        if not isinstance(what, str):
+            raise ValueError(f"corpus has {what!r}")
+    if record["split"] not in SPLIT_RULES:
+        raise ValueError(f"split is {record['split']!r}")
+    for name in token_files(preset):
+        for what in COUNTS:
+            whole_number(record["files"][name], what)
+    if extra := record["files"].keys() - {*token_files(preset)}:
+        raise ValueError(f"files has {min(extra)}")
