@@ -23,7 +23,7 @@ def plan(options) -> None:
 
 def far(options) -> bool:
     """Whether a budget of money, or of hours on a GPU, is beyond what the
-    ladder can speak of. Raises ValueError for a budget that is none."""
+    ladder can speak of, or there is none. Raises ValueError for a budget that is none."""
     from course_lib.machine.gpus import find_gpu
     from course_lib.scaling.budget import check
     given = dict(hours=options.hours, dollars=options.dollars,
@@ -37,7 +37,10 @@ def far(options) -> bool:
     gpu = find_gpu(options.gpu or "A100")
     flop = hours_of(options, gpu) * 3600 * gpu.peak_at() * (
         options.mfu or GPU_MFU)
-    return flop > FAR * ladder_of(options).budget.max()
+    try:
+        return flop > FAR * ladder_of(options).budget.max()
+    except FileNotFoundError:
+        return True
 
 
 def chosen(options, unique: int | None = None):
