@@ -5,8 +5,9 @@
         --corpus books:BOOKS --top 4e13 --validation 524288
 
 An interrupted ladder goes on with the runs that its file does not hold. With
---check the preset's own run, larger than any rung, is predicted and then
-trained, and both are recorded.
+--check a run of the scale's own size and length, larger than any rung and at
+the rate and batch that the rule says, is predicted and then trained, and both
+are recorded.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from course_lib.presets import load_preset
 from course_lib.recipes import find_recipe
 from course_lib.runs import prepare
 from course_lib.scaling.ladder import VALIDATION, check, measure_all
-from course_lib.scaling.rungs import load, rungs
+from course_lib.scaling.rungs import load, rungs, sized
 from course_lib.stages import (
     RECORDED,
     home,
@@ -40,8 +41,8 @@ def main(arguments=None) -> None:
     parser.add_argument("--validation", type=number, default=VALIDATION,
                         help="held-out tokens to measure on (%(default)s)")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
-    parser.add_argument("--check", action="store_true", help="predict the "
-                        "preset's own run as well, then train it")
+    parser.add_argument("--check", action="store_true", help="predict a run "
+                        "of the scale's own size, then train it")
     options = parser.parse_args(arguments)
     preset = find_recipe(options.recipe).at(load_preset(options.preset))
     if options.corpus:
@@ -56,7 +57,8 @@ def main(arguments=None) -> None:
     measure_all(run, rungs(preset, options.top), path, options.workers,
                 options.validation)
     if options.check:
-        check(run, path, preset, loss_floor(preset, load(path)),
+        own = sized(preset, preset.model, preset.tokens)
+        check(run, path, own, loss_floor(preset, load(path)),
               options.validation)
 
 
