@@ -48,9 +48,11 @@ def bill_chart(paid: float, real: float, longer: float, reached: float,
             min=PRICES[0], max=PRICES[1], step=5, name="of its price, % ")),
         alt.param(name="recipe", value=recipe, bind=alt.binding_select(
             options=list(recipes), name="recipe "))]
-    steps = {"paid in 2023": f"{paid}", "padding left out": f"{real}",
-             "longer rows": f"{longer}",
-             "more of the peak": f"{100 * reached} / mfu",
+    # plain floats: others would be written in a way that Vega cannot read
+    recipes = {name: float(factor) for name, factor in recipes.items()}
+    steps = {"paid in 2023": f"{paid:.9g}", "padding left out": f"{real:.9g}",
+             "longer rows": f"{longer:.9g}",
+             "more of the peak": f"{100 * reached:.9g} / mfu",
              "another card": f"({cost})[gpu] * price / 100",
              "another recipe": f"({recipes})[recipe]"}
     lefts, left = [], ""
