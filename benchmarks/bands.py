@@ -1,7 +1,7 @@
-"""What is normal: the validation losses of five seeds, for `judge`.
+"""What is normal: the validation losses of ten seeds, for `judge`.
 
     python benchmarks/bands.py [--scales smoke laptop]
-        [--recipes gpt2 modern] [--seeds 5]
+        [--recipes gpt2 modern] [--seeds 10]
 
 Writes book/results/bands.json after every run; what it holds is not done
 again, unless the preset has changed.
@@ -25,7 +25,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scales", nargs="+", default=["smoke", "laptop"])
     parser.add_argument("--recipes", nargs="+", default=["gpt2", "modern"])
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=10)
     options = parser.parse_args()
     held = json.loads(BANDS.read_text())["bands"] if BANDS.is_file() else []
     for scale in options.scales:

@@ -17,7 +17,7 @@ from course_lib.machine.origin import ROOT
 from course_lib.presets import Preset
 
 BANDS = ROOT / "book" / "results" / "bands.json"
-LEVEL = 0.99  # of other seeds that a band is to hold
+LEVEL = 0.98  # of other seeds that a band is to hold
 BEGINNING = 0.05  # share of a run before which seeds differ too much
 
 
