@@ -53,8 +53,8 @@ class Choice:
         run, says = self.preset, self.forecast
         shape = run.model
         lines = [
-            f"model    {count(says.N)} parameters: {shape.n_layer} layers of "
-            f"{shape.n_embd} channels in {shape.n_head} heads, by the "
+            f"model    {count(says.N)} parameters: layers {shape.n_layer}, "
+            f"channels {shape.n_embd}, heads {shape.n_head}, by the "
             f"{run.recipe} recipe",
             f"data     {count(run.tokens)} tokens in {run.steps:,} steps of "
             f"{run.batch_tokens:,}, learning rate {run.learning_rate:.2g}",
@@ -103,7 +103,7 @@ def choose(scale: Preset, ladder: Ladder, seconds: float,
     says = replace(says, loss=says.loss + worse, low=says.low + worse,
                    high=says.high + worse)
     return Choice(run, run.tokens / speed, speed, says, ladder.bits_per_byte(
-        1.0), unique, f"{len(ladder.runs.loss)} runs on {ladder.corpus}, "
+        1.0), unique, f"{len(ladder.runs.loss)} runs on {ladder.corpus['name']}, "
         f"{ladder.made['date'][:10]}: {law}")
 
 

@@ -64,7 +64,7 @@ class Ladder:
     rungs: tuple[Rung, ...]
     loss: np.ndarray
     curves: tuple[np.ndarray, ...]
-    corpus: str
+    corpus: dict
     made: dict
     held_out: dict | None = None
     check: dict | None = None

@@ -33,7 +33,7 @@ def invented(law=LAW, noise=0.003, seed=0, misses=0.0, floor=0.0,
     draw = np.random.default_rng(seed)
     plan = tuple(rungs(SCALE, top=4e13))
     ladder = Ladder(plan, np.ones(len(plan)), tuple([None] * len(plan)),
-                    "books", dict(date="2026-01-01"),
+                    dict(name="books"), dict(date="2026-01-01"),
                     held_out=dict(tokens=1000, bytes=3500))
     off = np.log2(ladder.rate) + misses
     above = law.loss(ladder.N, ladder.D) - floor
@@ -124,7 +124,7 @@ def test_more_time_buys_a_larger_model_and_a_lower_loss():
             assert choice.forecast.loss < last.forecast.loss
         last = choice
         text = "\n".join(choice.lines())
-        assert f"{run.model.n_layer} layers" in text and "bits per" in text
+        assert f"layers {run.model.n_layer}" in text and "bits per" in text
     # the law's own optimum is near
     N, _ = LAW.optimum(choice.flop)
     assert 0.5 < choice.forecast.N / N < 2
