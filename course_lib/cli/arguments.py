@@ -184,5 +184,20 @@ def _export(add):
         "apache-2.0, cc0-1.0")
 
 
+def _new(add):
+    add("file", metavar="FILE", help="Python file to make, such as my_gpt.py")
+
+
+def _check(add):
+    add("file", metavar="FILE", help="the file that `course new` made")
+    add("step", metavar="STEP", nargs="*", help="what to check; all without")
+    add("--watch", action="store_true", help="again whenever it is saved")
+    add("--hint", type=int, choices=(1, 2, 3), nargs="?", const=1, help="a "
+        "first, second or third hint for the step, or for the first that is "
+        "not right")
+    add("--seconds", type=float, default=20.0, help="for each step")
+
+
 OPTIONS = {"plan": _plan, "prepare": _prepare, "train": _train,
-           "evaluate": _evaluate, "sample": _sample, "export": _export}
+           "evaluate": _evaluate, "sample": _sample, "export": _export,
+           "new": _new, "check": _check}
