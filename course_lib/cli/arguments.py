@@ -128,6 +128,8 @@ def _prepare(add):
 def _train(add):
     add("--resume", action="store_true", help="go on from the newest "
         "checkpoint, or start where there is none")
+    add("--model", metavar="FILE", help="train the GPT in your file (see "
+        "`course new`) instead of the package's")
     add("--micro-rows", type=int, help="rows in one forward pass; found by "
         "trying without, and stored in the run")
     add("--precision", choices=["bfloat16", "float16", "float32"],
@@ -195,7 +197,10 @@ def _check(add):
     add("--hint", type=int, choices=(1, 2, 3), nargs="?", const=1, help="a "
         "first, second or third hint for the step, or for the first that is "
         "not right")
-    add("--seconds", type=float, default=20.0, help="for each step")
+    add("--graduate", action="store_true", help="when all steps are right, "
+        "train the smoke scale with nothing but them")
+    add("--seconds", type=float, default=20.0, help="of the processor, for "
+        "each step")
 
 
 OPTIONS = {"plan": _plan, "prepare": _prepare, "train": _train,

@@ -22,7 +22,7 @@ from course_lib.cli.streams import (
     silence_unwritable,
     standing_streams,
 )
-from course_lib.cli.writing import check, new
+from course_lib.cli.writing import beginning, check, new
 from course_lib.machine.files import to_json
 from course_lib.machine.progress import say, silence, warn
 from course_lib.scaling.budget import GPU_MFU
@@ -215,8 +215,8 @@ def train(options) -> None:
         say(f"{run.folder} is trained: course sample {quoted(run.folder)}")
         return None
     result = run.train(
+        **beginning(options, run),
         micro_rows=options.micro_rows, number_format=options.precision,
-        compiles=options.compile,
         save_seconds=options.save_seconds, tensorboard=options.tensorboard,
         heard=Listener(run.preset))
     if not first_process():

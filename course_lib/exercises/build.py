@@ -58,3 +58,13 @@ def build(made, config: GPTConfig):
 def has(config, name: str) -> bool:
     """Whether a config answers to a name."""
     return getattr(config, name, None) is not None
+
+
+def logits_of(model, ids):
+    """(B, T, V) of a model that gives logits, or (logits, loss), and maybe
+    those of the last place only unless it is given targets."""
+    output = model(ids)
+    logits = output[0] if isinstance(output, tuple) else output
+    if isinstance(output, tuple) and logits.shape[1] != ids.shape[1]:
+        logits = model(ids, ids)[0]
+    return logits

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from course_lib.model.config import GPTConfig
+from course_lib.model.gpt import GPT
 
 ROLES = {"q": "q wq query queries", "k": "k wk key keys",
          "v": "v wv value values"}
@@ -184,3 +185,31 @@ def own_loader(candidate):
     """The reader's `load_gpt2`, from the file of a class, or None."""
     module = inspect.getmodule(candidate)
     return getattr(module, "load_gpt2", None)
+
+
+def numbered(config) -> dict:
+    """GPT-2's weights, each replaced by its number in a row of them all."""
+    with torch.device("meta"):
+        shapes = {n: p.shape for n, p in GPT(config).named_parameters()}
+    sizes = torch.tensor([math.prod(s) for s in shapes.values()]).cumsum(0)
+    starts = [0, *sizes.tolist()]
+    return {name: torch.arange(start, start + math.prod(shape),
+                               dtype=torch.float64).view(shape)
+            for (name, shape), start in zip(shapes.items(), starts)}
+
+
+def located(module, config, load=None, which: int = 0) -> dict:
+    """(parameter, the numbers of its weights in that row) by its name, by
+    one of the `placements`. The module keeps its weights."""
+    own = dict(module.named_parameters())
+    before = {name: p.detach().clone() for name, p in own.items()}
+    kind = next(iter(own.values())).dtype
+    module.double()  # whole numbers up to 2^53
+    ways = placements(module, numbered(config), config, load)
+    next(itertools.islice(ways, which, None))()
+    places = {name: p.detach().long().flatten() for name, p in own.items()}
+    module.to(kind)
+    with torch.no_grad():
+        for name, p in own.items():
+            p.copy_(before[name])
+    return {name: (own[name], at) for name, at in places.items()}

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from course_lib.exercises.verdict import SECONDS, Verdict, stopped
+from course_lib.exercises.verdict import PATIENCE, SECONDS, Verdict, stopped
 
-START = 60.0  # seconds in which Python and torch must have started
+START = 120.0  # seconds in which Python and torch must have started
 GRACE = 5.0  # beyond the child's own limit, which code in C can outlast
 
 
@@ -62,7 +62,8 @@ def _child(path, names: list[str], seconds: float) -> Iterator[Verdict]:
     try:
         while done < len(names):
             try:
-                what = said.get(timeout=(seconds if begun else START) + GRACE)
+                what = said.get(timeout=GRACE + (
+                    PATIENCE * seconds if begun else START))
             except queue.Empty:
                 what = dict(silent=True)
             if "unreadable" in what:

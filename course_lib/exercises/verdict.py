@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-SECONDS = 20.0  # for one step
+SECONDS = 20.0  # of the processor, for one step
+PATIENCE = 6  # times as long it may take where the machine is busy
 
 
 @dataclass(frozen=True)

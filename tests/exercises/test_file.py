@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from course_lib.cli import main as cli
 from course_lib.exercises import process, worker
 from course_lib.exercises.bank import find
 from course_lib.exercises.file import ReadersFile
@@ -60,17 +59,6 @@ BREAKS = {
 }
 
 
-@pytest.fixture
-def here(monkeypatch):
-    """Check in this process, as the child does it: a test of many files
-    need not start Python for each."""
-    def child(path, names, seconds):
-        file = ReadersFile(path)
-        for name in names:
-            yield worker.one(file, name, seconds)
-    monkeypatch.setattr(process, "_child", child)
-
-
 def verdicts(path, names=NAMES, seconds=20.0) -> dict:
     return {v.step: v for v in process.check_file(path, [*names], seconds)}
 
@@ -83,16 +71,6 @@ def written(tmp_path):
         path.write_text(text)
         return path
     return write
-
-
-@pytest.fixture
-def course(capsys):
-    """Run `course ...`; returns (exit code, stdout, stderr)."""
-    def run(*arguments):
-        capsys.readouterr()
-        code = cli.main([str(part) for part in arguments])
-        return code, *capsys.readouterr()
-    return run
 
 
 def test_the_solution_passes_in_a_child(course):

@@ -7,8 +7,14 @@ import re
 import torch
 from torch.nn import functional as F
 
-from course_lib.exercises.build import build
-from course_lib.exercises.place import Misfit, own_loader, placements
+from course_lib.exercises.build import build, logits_of
+from course_lib.exercises.place import (
+    Misfit,
+    located,
+    numbered,
+    own_loader,
+    placements,
+)
 from course_lib.exercises.step import Raised, Step
 from course_lib.exercises.steps.primer import loss_and_gradient
 from course_lib.exercises.values import plain, same
@@ -135,16 +141,6 @@ def run(module, x) -> dict:
     return seen | {"weights without a gradient": ", ".join(without)}
 
 
-def logits_of(model, ids):
-    """(B, T, V) of a model that gives logits, or (logits, loss), and maybe
-    those of the last place only unless it is given targets."""
-    output = model(ids)
-    logits = output[0] if isinstance(output, tuple) else output
-    if isinstance(output, tuple) and logits.shape[1] != ids.shape[1]:
-        logits = model(ids, ids)[0]
-    return logits
-
-
 def new_cases():
     """A width and a depth at which no two first weights are alike."""
     yield dict(config=GPTConfig(256, 64, n_layer=2, n_head=4, n_embd=64))
@@ -153,18 +149,13 @@ def new_cases():
 def see_first_weights(candidate, case) -> dict:
     """The mean and the spread of each kind of weight in a new model, in
     words."""
-    config, load = case["config"], own_loader(candidate)
+    config = case["config"]
     torch.manual_seed(0)
     model = build(candidate, config)
-    drawn = {name: p.detach().clone() for name, p
-             in model.named_parameters()}
-    places = numbered(config)
-    put = next(iter(placements(model, places, config, load)))
-    put()
+    places, kinds = numbered(config), {}
     values = torch.zeros(sum(p.numel() for p in places.values()))
-    for name, p in model.named_parameters():
-        values[p.detach().long().flatten()] = drawn[name].flatten()
-    kinds = {}
+    for p, at in located(model, config, own_loader(candidate)).values():
+        values[at] = p.detach().flatten()
     for name, place in places.items():
         kind = re.sub(r"transformer\.|h\.\d+\.", "", name)
         if ".ln_" in name:
@@ -172,17 +163,6 @@ def see_first_weights(candidate, case) -> dict:
         kinds.setdefault(kind, []).append(values[place.long().flatten()])
     return {kind: spread(torch.cat(parts), config)
             for kind, parts in kinds.items()}
-
-
-def numbered(config) -> dict:
-    """GPT-2's weights, each replaced by its number in a row of them all."""
-    with torch.device("meta"):
-        shapes = {n: p.shape for n, p in GPT(config).named_parameters()}
-    sizes = torch.tensor([math.prod(s) for s in shapes.values()]).cumsum(0)
-    starts = [0, *sizes.tolist()]
-    return {name: torch.arange(start, start + math.prod(shape),
-                               dtype=torch.float64).view(shape)
-            for (name, shape), start in zip(shapes.items(), starts)}
 
 
 def spread(values, config) -> str:
