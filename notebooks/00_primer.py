@@ -299,6 +299,42 @@ print(f"the floor:  {entropy_bits_per_byte():.2f} bits per byte")
 # and the gradient is *what you said minus what was true*.
 # :::
 #
+# ## Write it yourself
+#
+# Reading is not knowing. `course new my_gpt.py`, typed in a terminal, writes a
+# file in which everything that this book builds has a name, a description and
+# no body, and `course check my_gpt.py` says of each part whether it is right,
+# or shows the smallest example on which it is not and, where it knows it, the
+# mistake by name. When all is right, your file trains a model with nothing but
+# its own parts: `course check my_gpt.py --graduate`.
+#
+# This chapter's steps are `bigram_counts`, `bigram_loss`, `softmax` and
+# `cross_entropy`. A cell can be checked too. Begin with this one, by equation
+# {eq}`eq-softmax`, and without PyTorch's own softmax:
+
+# %%
+from course_lib.exercises import check
+
+def softmax(logits):
+    """(..., V) logits of any size -> probabilities, (..., V)."""
+
+print(check("softmax", softmax))
+
+# %% [markdown]
+# Solution (click to open):
+
+# %% tags=["hide-cell"]
+def softmax(logits):
+    # the largest becomes 0: no exponential overflows, nothing changes
+    power = (logits - logits.amax(-1, keepdim=True)).exp()
+    return power / power.sum(-1, keepdim=True)
+
+print(check("softmax", softmax))
+
+# %% tags=["remove-cell"]
+assert check("softmax", softmax).right
+
+# %% [markdown]
 # ## Exercises
 #
 # ### 1. Look back two characters

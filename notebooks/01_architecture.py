@@ -1171,6 +1171,39 @@ show_source(from_hf)
 # vocabulary is about half of both.
 # :::
 #
+# ## Write it yourself
+#
+# In your file (`course new my_gpt.py`) this chapter's steps are `embed`,
+# `attention`, `SelfAttention`, `MLP`, `Block`, `GPT` with its first weights, and
+# `causal_loss`. Close the chapter and write equation {eq}`eq-attention` from
+# memory. If the mask is off by one, the checker will say so.
+#
+# With `GPT` right, `course train RUN --model my_gpt.py` trains yours instead of
+# the package's, in any run that was prepared by the recipe `gpt2`.
+
+# %%
+from course_lib.exercises import check
+
+def attention(q, k, v):
+    """(B, H, T, D) each -> (B, H, T, D): causal attention."""
+
+print(check("attention", attention))
+
+# %% [markdown]
+# Solution (click to open):
+
+# %% tags=["hide-cell"]
+def attention(q, k, v):
+    scores = q @ k.transpose(-2, -1) / math.sqrt(q.size(-1))
+    later = torch.ones(scores.shape[-2:]).triu(1).bool()
+    return scores.masked_fill(later, -torch.inf).softmax(-1) @ v
+
+print(check("attention", attention))
+
+# %% tags=["remove-cell"]
+assert check("attention", attention).right
+
+# %% [markdown]
 # ## Exercises
 #
 # ### 1. How large is GPT-2 XL?

@@ -1033,6 +1033,35 @@ assert books.loss.min() > ended > refits["books"].fit.law.E
 # another tokenizer are another currency.
 # :::
 #
+# ## Write it yourself
+#
+# In your file (`course new my_gpt.py`) this chapter has one step, the optimum.
+# Put $D = C / 6N$ into the two prices and find where the slope in $N$ is zero.
+
+# %%
+from course_lib.exercises import check
+
+def chinchilla(C, A, B, alpha, beta):
+    """FLOP and the law's constants -> (parameters, tokens)."""
+
+print(check("chinchilla", chinchilla))
+
+# %% [markdown]
+# Solution (click to open):
+
+# %% tags=["hide-cell"]
+def chinchilla(C, A, B, alpha, beta):
+    both = alpha + beta
+    slopes = alpha * A / (beta * B)
+    N = slopes ** (1 / both) * (C / 6) ** (beta / both)
+    return N, C / (6 * N)
+
+print(check("chinchilla", chinchilla))
+
+# %% tags=["remove-cell"]
+assert check("chinchilla", chinchilla).right
+
+# %% [markdown]
 # ## Exercises
 #
 # ### 1. Ten times the money

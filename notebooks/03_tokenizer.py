@@ -994,6 +994,43 @@ assert (targets[:, :-1] == ids[:, 1:]).all()
 # pure function of seed and step needs no memory.
 # ```
 #
+# ## Write it yourself
+#
+# In your file (`course new my_gpt.py`) this chapter's steps are `bpe_train`,
+# `bpe_encode`, `bpe_decode`, `pack` and `batch`. There the first tokens are the
+# bytes themselves, and the merge with index $i$ makes token $256 + i$. What a
+# word becomes:
+
+# %%
+from course_lib.exercises import check
+
+def bpe_encode(word, merges):
+    """bytes, a list of pairs of ids -> a list of ids."""
+
+print(check("bpe_encode", bpe_encode))
+
+# %% [markdown]
+# Solution (click to open):
+
+# %% tags=["hide-cell"]
+def bpe_encode(word, merges):
+    ids = list(word)
+    for i, pair in enumerate(merges):
+        out = []
+        for token in ids:
+            if out and (out[-1], token) == tuple(pair):
+                out[-1] = 256 + i
+            else:
+                out.append(token)
+        ids = out
+    return ids
+
+print(check("bpe_encode", bpe_encode))
+
+# %% tags=["remove-cell"]
+assert check("bpe_encode", bpe_encode).right
+
+# %% [markdown]
 # ## Exercises
 #
 # ### 1. The worst case

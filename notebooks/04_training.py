@@ -971,6 +971,40 @@ print(f"0.83 / {share:.3f} = {0.83 / share:.2f} nats per real token, "
 # unit*.
 # :::
 #
+# ## Write it yourself
+#
+# In your file (`course new my_gpt.py`) this chapter's steps are `adamw`, `clip`,
+# `learning_rate` and `training_step`. The optimizer is the one that everybody
+# imports and hardly anybody could write down. Its averages begin at zero, and
+# what that needs is easily forgotten.
+
+# %%
+from course_lib.exercises import check
+
+def adamw(weight, gradient, m, v, step, rate, decay=0.1):
+    """One update; step counts from 1, the betas are 0.9 and 0.95,
+    epsilon is 1e-8. Returns the new (weight, m, v)."""
+
+print(check("adamw", adamw))
+
+# %% [markdown]
+# Solution (click to open):
+
+# %% tags=["hide-cell"]
+def adamw(weight, gradient, m, v, step, rate, decay=0.1):
+    m = 0.9 * m + 0.1 * gradient
+    v = 0.95 * v + 0.05 * gradient ** 2
+    mean = m / (1 - 0.9 ** step)    # they began at zero
+    size = v / (1 - 0.95 ** step)
+    weight = weight * (1 - rate * decay)
+    return weight - rate * mean / (size.sqrt() + 1e-8), m, v
+
+print(check("adamw", adamw))
+
+# %% tags=["remove-cell"]
+assert check("adamw", adamw).right
+
+# %% [markdown]
 # ## Exercises
 #
 # ### 1. Stopped half-way

@@ -674,6 +674,42 @@ assert page.stat().st_size < 3_000_000
 # go, and compare what it copies with what cannot be a copy.
 # :::
 #
+# ## Write it yourself
+#
+# In your file (`course new my_gpt.py`) this chapter's steps are
+# `probabilities`, `cached_attention`, `generate` and `bits_per_byte`. The cache
+# in one function: new tokens look at all that were kept, and at one another as
+# far as the mask allows. Where does that mask begin when several tokens are new?
+
+# %%
+from course_lib.exercises import check
+
+def cached_attention(q, k, v, cache=None):
+    """q, k, v (B, H, T, D) of T new tokens -> (output, the cache for
+    the next call); no cache is an empty one."""
+
+print(check("cached_attention", cached_attention))
+
+# %% [markdown]
+# Solution (click to open):
+
+# %% tags=["hide-cell"]
+def cached_attention(q, k, v, cache=None):
+    if cache is not None:
+        k = torch.cat((cache[0], k), dim=2)
+        v = torch.cat((cache[1], v), dim=2)
+    T, S = q.size(2), k.size(2)
+    seen = torch.ones(T, S).tril(S - T).bool()  # from the right corner
+    scores = q @ k.transpose(-2, -1) / q.size(-1) ** 0.5
+    weights = scores.masked_fill(~seen, -torch.inf).softmax(-1)
+    return weights @ v, (k, v)
+
+print(check("cached_attention", cached_attention))
+
+# %% tags=["remove-cell"]
+assert check("cached_attention", cached_attention).right
+
+# %% [markdown]
 # ## Exercises
 #
 # ### 1. Temperature by hand

@@ -757,6 +757,42 @@ print(books["samples"][-1]["text"])
 # the lines that did not help left in the table.
 # :::
 #
+# ## Write it yourself
+#
+# In your file (`course new my_gpt.py`) the last two steps are for the brave:
+# `rotary` and `muon`. Rotary positions turn channel $i$ and channel $i + D/2$ as
+# a pair, by $10000^{-2i/D}$ radians a place.
+
+# %%
+from course_lib.exercises import check
+
+def rotary(x, start=0):
+    """(B, H, T, D) whose first token stands at place `start` -> the
+    same, its pairs of channels turned."""
+
+print(check("rotary", rotary))
+
+# %% [markdown]
+# Solution (click to open):
+
+# %% tags=["hide-cell"]
+import torch
+
+
+def rotary(x, start=0):
+    T, D = x.shape[-2:]
+    speeds = 10_000.0 ** (-torch.arange(D // 2) * 2 / D)
+    angles = (start + torch.arange(T))[:, None] * speeds
+    cos, sin = angles.cos(), angles.sin()
+    a, b = x.chunk(2, dim=-1)
+    return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1)
+
+print(check("rotary", rotary))
+
+# %% tags=["remove-cell"]
+assert check("rotary", rotary).right
+
+# %% [markdown]
 # ## Exercises
 #
 # ### 1. If the assumption is wrong

@@ -20,8 +20,10 @@ from pathlib import Path
 import course_lib
 
 FENCE = re.compile(r"^```\{(modules|public-objects)\} ?(.*)\n```$", re.M)
-# Seen from outside: modules that hold nothing to import.
-COMMANDS = ("__main__",)
+# Seen from outside: modules that hold nothing to import, and what readers
+# are to write or may get wrong.
+COMMANDS = ("__main__", "worker", "empty")
+MISTAKES = "course_lib.exercises.mistakes."
 
 
 @cache
@@ -29,7 +31,8 @@ def modules() -> list[str]:
     """The package's modules, such as `text.corpus`, by the alphabet."""
     return [m.name.removeprefix("course_lib.") for m in pkgutil.walk_packages(
         course_lib.__path__, "course_lib.")
-        if not m.ispkg and m.name.split(".")[-1] not in COMMANDS]
+        if not m.ispkg and m.name.split(".")[-1] not in COMMANDS
+        and not m.name.startswith(MISTAKES)]
 
 
 def in_rooms(names: list[str]) -> list[str]:

@@ -128,6 +128,8 @@ def _prepare(add):
 def _train(add):
     add("--resume", action="store_true", help="go on from the newest "
         "checkpoint, or start where there is none")
+    add("--model", metavar="FILE", help="train the GPT in your file (see "
+        "`course new`) instead of the package's")
     add("--micro-rows", type=int, help="rows in one forward pass; found by "
         "trying without, and stored in the run")
     add("--precision", choices=["bfloat16", "float16", "float32"],
@@ -184,5 +186,23 @@ def _export(add):
         "apache-2.0, cc0-1.0")
 
 
+def _new(add):
+    add("file", metavar="FILE", help="Python file to make, such as my_gpt.py")
+
+
+def _check(add):
+    add("file", metavar="FILE", help="the file that `course new` made")
+    add("step", metavar="STEP", nargs="*", help="what to check; all without")
+    add("--watch", action="store_true", help="again whenever it is saved")
+    add("--hint", type=int, choices=(1, 2, 3), nargs="?", const=1, help="a "
+        "first, second or third hint for the step, or for the first that is "
+        "not right")
+    add("--graduate", action="store_true", help="when all steps are right, "
+        "train the smoke scale with nothing but them")
+    add("--seconds", type=float, default=20.0, help="of the processor, for "
+        "each step")
+
+
 OPTIONS = {"plan": _plan, "prepare": _prepare, "train": _train,
-           "evaluate": _evaluate, "sample": _sample, "export": _export}
+           "evaluate": _evaluate, "sample": _sample, "export": _export,
+           "new": _new, "check": _check}

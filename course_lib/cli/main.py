@@ -22,6 +22,7 @@ from course_lib.cli.streams import (
     silence_unwritable,
     standing_streams,
 )
+from course_lib.cli.writing import beginning, check, new
 from course_lib.machine.files import to_json
 from course_lib.machine.progress import say, silence, warn
 from course_lib.scaling.budget import GPU_MFU
@@ -31,7 +32,7 @@ def main(arguments=None) -> int:
     """Run one command; returns the exit code."""
     with standing_streams():
         options = parser(doctor, plan, prepare, train, evaluate, sample,
-                         export).parse_args(arguments)
+                         export, new, check).parse_args(arguments)
         try:
             code = options.run(options) or 0
             print(end="", flush=True)  # a full disk or a closed pipe shows
@@ -214,8 +215,8 @@ def train(options) -> None:
         say(f"{run.folder} is trained: course sample {quoted(run.folder)}")
         return None
     result = run.train(
+        **beginning(options, run),
         micro_rows=options.micro_rows, number_format=options.precision,
-        compiles=options.compile,
         save_seconds=options.save_seconds, tensorboard=options.tensorboard,
         heard=Listener(run.preset))
     if not first_process():

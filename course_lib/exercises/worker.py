@@ -1,0 +1,63 @@
+"""The child process that runs the reader's file.
+
+    python -m course_lib.exercises.worker FILE SECONDS STEP...
+
+What it finds out goes to stdout as lines of JSON; what the file prints goes
+to stderr, so that the two do not mix.
+"""
+
+import json
+import os
+import sys
+from dataclasses import asdict, replace
+
+import torch
+
+from course_lib.exercises.bank import find, steps
+from course_lib.exercises.file import ReadersFile, Unreadable
+from course_lib.exercises.judge import in_64_bits, judge, limit
+from course_lib.exercises.verdict import Verdict, stopped
+
+
+def main(path: str, seconds: str, names: list[str]) -> None:
+    """Say {"begin": step} before, and a verdict after each step."""
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    def say(what):
+        print(json.dumps(what), file=out, flush=True)
+
+    torch.set_num_threads(1)
+    try:
+        with in_64_bits():
+            file = ReadersFile(path)
+    except (Unreadable, OSError) as error:
+        said = f"{path}: {error.strerror}" if isinstance(error, OSError) \
+            else str(error)
+        say(dict(unreadable=said))
+        return
+    for name in names:
+        say(dict(begin=name))
+        say(asdict(one(file, name, float(seconds))))
+
+
+def one(file: ReadersFile, name: str, seconds: float) -> Verdict:
+    """The verdict on one step of the file."""
+    step, verdict = find(name), Verdict(name, "not begun")
+    if found := file.find(step.objects):
+        verdict = stopped(name, seconds)
+        with in_64_bits(), limit(seconds):
+            verdict = judge(step, file.objects[found])
+    return replace(verdict, uses=standing_on(file, name))
+
+
+def standing_on(file: ReadersFile, name: str) -> tuple[str, ...]:
+    """The other steps whose code this one uses."""
+    own = find(name).objects
+    used = set().union(*(file.uses(each) for each in own)) - {*own}
+    return tuple(other for other, step in steps().items()
+                 if used & {*step.objects} and other != name)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], sys.argv[3:])
