@@ -47,10 +47,9 @@ def main():
                          if record.get("val_loss") and record["step"]]
                 band["shares"] = [share for share, _ in curve]
                 band["losses"].append([loss for _, loss in curve])
-                band["provenance"] = provenance("cpu", number_format(
-                    "cpu", preset.model))
                 print(scale, recipe, seed, curve[-1], flush=True)
-                write_json(BANDS, dict(bands=held))
+                write_json(BANDS, dict(bands=held, provenance=provenance(
+                    "cpu", number_format("cpu", preset.model))))
 
 
 if __name__ == "__main__":

@@ -218,7 +218,7 @@ def train(options) -> None:
         **beginning(options, run),
         micro_rows=options.micro_rows, number_format=options.precision,
         save_seconds=options.save_seconds, tensorboard=options.tensorboard,
-        heard=Listener(run.preset))
+        **(dict(heard=Listener(run.preset)) if first_process() else {}))
     if not first_process():
         return None
     if result.step < run.preset.steps:

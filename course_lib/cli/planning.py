@@ -23,7 +23,8 @@ def plan(options) -> None:
 
 def far(options) -> bool:
     """Whether a budget of money, or of hours on a GPU, is beyond what the
-    ladder can speak of, or there is none. Raises ValueError for a budget that is none."""
+    ladder can speak of, or there is no ladder. Raises ValueError for a budget
+    that is none."""
     from course_lib.machine.gpus import find_gpu
     from course_lib.scaling.budget import check
     given = dict(hours=options.hours, dollars=options.dollars,

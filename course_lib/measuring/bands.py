@@ -14,7 +14,6 @@ import numpy as np
 from scipy import stats
 
 from course_lib.machine.origin import ROOT
-from course_lib.presets import Preset
 
 BANDS = ROOT / "book" / "results" / "bands.json"
 LEVEL = 0.98  # of other seeds that a band is to hold
@@ -23,10 +22,10 @@ BEGINNING = 0.05  # share of a run before which seeds differ too much
 
 @dataclass(frozen=True)
 class Band:
-    """Validation losses of `seeds` runs of `preset`, (seeds, points) nats per
-    token, after the `shares` (points,) of their steps."""
+    """Validation losses (seeds, points) in nats per token of runs of a
+    `preset`, as plain values, after the `shares` (points,) of their steps."""
 
-    preset: Preset
+    preset: dict
     shares: np.ndarray
     losses: np.ndarray
 
@@ -44,20 +43,19 @@ class Band:
                 math.exp(middle + wide * spread))
 
 
-def find_band(preset: Preset, path: Path = BANDS) -> Band | None:
+def find_band(preset, path: Path = BANDS) -> Band | None:
     """The recorded band of a preset's scale and recipe, or None."""
     if not path.is_file():
         return None
     for record in json.loads(path.read_text(encoding="utf-8"))["bands"]:
-        band = Band(Preset.from_dict(record["preset"]),
-                    np.array(record["shares"]), np.array(record["losses"]))
-        if (band.preset.name, band.preset.recipe) == (preset.name,
-                                                     preset.recipe):
-            return band
+        of = record["preset"]
+        if (of["name"], of["recipe"]) == (preset.name, preset.recipe):
+            return Band(of, np.array(record["shares"]),
+                        np.array(record["losses"]))
     return None
 
 
-def judge(preset: Preset, step: int, loss: float,
+def judge(preset, step: int, loss: float,
           band: Band | None = None) -> list[str]:
     """What to say of a validation loss after so many steps of a run: a line
     that it is within, above or below what other seeds got there, and where
@@ -78,18 +76,18 @@ def judge(preset: Preset, step: int, loss: float,
     return ["above: " + got, *_too_high(preset, band, loss)]
 
 
-def _changed(preset: Preset, band: Band) -> list[str]:
+def _changed(preset, band: Band) -> list[str]:
     """Settings that differ from the recorded runs', the first to look at."""
-    mine, theirs = preset.to_dict(), band.preset.to_dict()
+    mine, theirs = preset.to_dict(), dict(band.preset)
     mine |= mine.pop("model")
     theirs |= theirs.pop("model")
-    return [f"  {name} is {value}, theirs was {theirs[name]}"
+    return [f"  {name} is {value}, theirs was {theirs.get(name)}"
             for name, value in mine.items()
             if name not in ("name", "seed", "corpus")
-            and value != theirs[name]]
+            and value != theirs.get(name)]
 
 
-def _too_high(preset: Preset, band: Band, loss: float) -> list[str]:
+def _too_high(preset, band: Band, loss: float) -> list[str]:
     chance = math.log(preset.model.vocab_size)
     lines = _changed(preset, band)
     if loss > 0.9 * chance:
@@ -106,7 +104,7 @@ def _too_high(preset: Preset, band: Band, loss: float) -> list[str]:
         "  too few tokens: more steps, or a smaller model"]
 
 
-def _too_low(preset: Preset, band: Band) -> list[str]:
+def _too_low(preset, band: Band) -> list[str]:
     return [
         *_changed(preset, band),
         "  easier text than the recorded runs', or validation text that is "

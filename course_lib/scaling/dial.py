@@ -102,9 +102,10 @@ def choose(scale: Preset, ladder: Ladder, seconds: float,
     worse = _passes(law, N, run.tokens, unique)
     says = replace(says, loss=says.loss + worse, low=says.low + worse,
                    high=says.high + worse)
-    return Choice(run, run.tokens / speed, speed, says, ladder.bits_per_byte(
-        1.0), unique, f"{len(ladder.runs.loss)} runs on {ladder.corpus['name']}, "
-        f"{ladder.made['date'][:10]}: {law}")
+    source = (f"{len(ladder.runs.loss)} runs on {ladder.corpus['name']}, "
+              f"{ladder.made['date'][:10]}: {law}")
+    return Choice(run, run.tokens / speed, speed, says,
+                  ladder.bits_per_byte(1.0), unique, source)
 
 
 def _passes(law: ScalingLaw, N, D, unique) -> float:

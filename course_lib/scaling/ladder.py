@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from course_lib.machine.device import choose_device
 from course_lib.machine.files import write_json
 from course_lib.machine.origin import provenance
+from course_lib.machine.progress import bar
 from course_lib.model.cost import count_parameters
 from course_lib.presets import Preset
 from course_lib.runs import Run, open_run
@@ -66,11 +66,11 @@ def measure_all(run: Run, plan: list[Rung], path: Path,
     wanted = [rung.to_dict() for rung in plan]
     held = {key: held[key] for key in map(_key, wanted) if key in held}
     missing = [rung for rung in wanted if _key(rung) not in held]
-    with tqdm(total=len(plan), initial=len(held), desc="ladder", unit="run",
-              mininterval=5) as bar:
+    with bar(total=len(plan), initial=len(held), desc="ladder", unit="run",
+             mininterval=5) as shown:
         for done in _measured(run, missing, workers, validation, form):
             held[_key(done["rung"])] = done
-            bar.update()
+            shown.update()
             write_json(path, dict(
                 runs=[held[key] for key in map(_key, wanted) if key in held],
                 corpus=run.record["corpus"],

@@ -23,7 +23,8 @@ class Options:
     hundredth of the time. The model is evaluated after the steps of
     `evaluate_at`, 20 evenly without, on about `curve_tokens`, which without
     take a hundredth of the time, and after the last step on `final_tokens`,
-    all without; `heard(step, loss)` is then told the validation loss.
+    all without; `heard(step, loss)` is told the loss each time, in every
+    process.
     """
 
     device: str | None = None
@@ -37,7 +38,7 @@ class Options:
     final_tokens: int | None = None
     tensorboard: bool = False
     progress: bool = True
-    heard: Callable[[int, float], None] | None = None
+    heard: Callable[[int, float], None] = lambda step, loss: None
 
     def __post_init__(self):
         if self.micro_rows is not None and self.micro_rows < 1:

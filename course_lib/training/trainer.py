@@ -59,7 +59,6 @@ def train(folder, preset: Preset, data: Tokens, validation: Tokens, *,
     """
     options = Options(**options)
     world = join(options.device or choose_device())
-    # who writes holds the lock, for all processes
     with locked(folder) if folder and world.first else nullcontext():
         run = Trainer(folder, preset, data, validation, options, model)
         with run.bar, stop_signals() as stopping:
@@ -240,8 +239,7 @@ class Trainer:
                      val_loss=self.evaluation.loss,
                      val_bits_per_byte=self.evaluation.bits_per_byte)
         self.log.flush()
-        if options.heard and self.world.first:
-            options.heard(self.step, self.evaluation.loss)
+        options.heard(self.step, self.evaluation.loss)
         self.mark = time.monotonic()
 
     def batch(self):
