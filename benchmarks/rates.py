@@ -31,7 +31,7 @@ from course_lib.model.cost import count_parameters, flops_per_token
 from course_lib.presets import Preset, load_preset
 from course_lib.recipes import find_recipe
 from course_lib.runs import open_run, prepare
-from course_lib.scaling.hyperparameters import STEP_LAW
+from course_lib.scaling.hyperparameters import PUBLISHED
 from course_lib.showing.page import RESULTS
 from course_lib.stages import home
 from course_lib.text.corpus import load_corpus
@@ -69,7 +69,8 @@ def sweep(folder: Path, base: Preset, point: Point,
     run, losses = open_run(folder), {}
     model = point.preset(base, 1.0).model
     N = count_parameters(model).total
-    at = 2.0 ** round(math.log2(start or STEP_LAW.rate(N, point.tokens)))
+    start = start or PUBLISHED["li_2025"].rate(N, point.tokens)
+    at = 2.0 ** round(math.log2(start))
 
     def measure(rate):
         if rate in losses:

@@ -105,8 +105,12 @@ def unpack(parcels: list[Path], folder: Path) -> Run:
     share = len(ids) / header["tokens"]
     for name in ("sha256", "source"):  # of another file
         header.pop(name)
-    write_json(folder / "train.json", dict(
-        header, tokens=len(ids), bytes=round(header["bytes"] * share)))
+    header |= dict(tokens=len(ids), bytes=round(header["bytes"] * share))
+    write_json(folder / "train.json", header)
+    record = json.loads((folder / "run.json").read_text())
+    record["files"]["train"] = {name: header[name] for name in (
+        "tokens", "bytes", "documents")}
+    write_json(folder / "run.json", record)
     return open_run(folder)
 
 

@@ -18,7 +18,7 @@ from course_lib.machine.origin import ROOT
 from course_lib.model.cost import count_parameters
 from course_lib.presets import Preset, load_preset
 from course_lib.runs import Run, prepare
-from course_lib.scaling.forecast import Forecast, forecast
+from course_lib.scaling.forecasting import Forecast, forecast
 from course_lib.scaling.rungs import Ladder, load
 from course_lib.stories import generator as stories
 from course_lib.text.corpus import load_corpus

@@ -292,9 +292,9 @@ draw_cache(context=16, prompt=5, tokens=28);
 
 # %% [markdown]
 # Time is noisy and depends on the machine; multiplications can be counted.
-# {numref}`fig-work` has those of each new token, and your browser can do them.
+# {numref}`fig-cache-work` has those of each new token, and your browser can do them.
 
-# %% mystnb={"figure": {"caption": "Multiplications for each token that the model writes. Pale: the whole text is read again. Dark: only what is new, since keys and values were kept.", "name": "fig-work"}}
+# %% mystnb={"figure": {"caption": "Multiplications for each token that the model writes. Pale: the whole text is read again. Dark: only what is new, since keys and values were kept.", "name": "fig-cache-work"}}
 from course_lib.showing import show_cache
 
 own = run if preset.name != "full" else stages.trained(

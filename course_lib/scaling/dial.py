@@ -18,7 +18,7 @@ from course_lib.model.cost import count_parameters, flops_per_token
 from course_lib.presets import Preset
 from course_lib.scaling.budget import count
 from course_lib.scaling.fits import fit
-from course_lib.scaling.forecast import Forecast, forecast
+from course_lib.scaling.forecasting import Forecast, forecast
 from course_lib.scaling.laws import ScalingLaw, repeated
 from course_lib.scaling.rungs import WIDTHS, Ladder, shape, sized
 from course_lib.training.processor import number_format

@@ -39,7 +39,7 @@ class Rule:
         return max(1, math.floor(tokens / row)) * row
 
 
-STEP_LAW = Rule(1.79, -0.713, 0.307)
+PUBLISHED = {"li_2025": Rule(1.79, -0.713, 0.307)}
 # fitted to the best rates of the sweeps on stories, of 14 thousand to 170
 # thousand parameters (tests/scaling/test_hyperparameters.py does it again)
 RULES = {"gpt2": Rule(1.64, -0.571, 0.0724),

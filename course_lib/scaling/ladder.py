@@ -22,7 +22,7 @@ from course_lib.machine.progress import bar
 from course_lib.model.cost import count_parameters
 from course_lib.presets import Preset
 from course_lib.runs import Run, open_run
-from course_lib.scaling.forecast import forecast
+from course_lib.scaling.forecasting import forecast
 from course_lib.scaling.rungs import Rung, load
 from course_lib.training.processor import number_format
 from course_lib.training.trainer import train

@@ -9,14 +9,14 @@ from course_lib.model.cost import count_parameters, flops_per_token
 from course_lib.presets import load_preset
 from course_lib.recipes import find_recipe
 from course_lib.scaling import dial
-from course_lib.scaling.forecast import (
+from course_lib.scaling.forecasting import (
     extrapolation_error,
     forecast,
     held_back,
     rate_error,
     seed_error,
 )
-from course_lib.scaling.hyperparameters import STEP_LAW, Rule, fit_rule
+from course_lib.scaling.hyperparameters import PUBLISHED, Rule, fit_rule
 from course_lib.scaling.laws import ScalingLaw
 from course_lib.scaling.rungs import Ladder, rungs
 
@@ -58,7 +58,7 @@ def test_the_parts_of_an_error_are_found():
 @pytest.mark.parametrize("floor", [0.0, 1.5])
 def test_nine_in_ten_intervals_hold_the_loss_of_a_larger_run(
         floor, monkeypatch):
-    monkeypatch.setattr("course_lib.scaling.forecast.RESAMPLES", 60)
+    monkeypatch.setattr("course_lib.scaling.forecasting.RESAMPLES", 60)
     N, D, inside, widths = 8_000_000, 100_000_000, [], []
     for seed in range(30):
         says = forecast(invented(noise=0.004, seed=seed, floor=floor), N, D,
@@ -100,7 +100,7 @@ def test_the_rule_is_found_again():
 
 @pytest.mark.parametrize("D", [1e4, 1e5, 1e6, 1e8, 1e10])
 def test_batches_are_whole_rows_and_leave_a_thousand_steps(D):
-    batch = STEP_LAW.batch(D, 256)
+    batch = PUBLISHED["li_2025"].batch(D, 256)
     assert batch % 256 == 0 and batch >= 256
     assert D / batch >= 1000 or batch == 256
 
