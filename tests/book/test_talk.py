@@ -76,9 +76,11 @@ def test_examples_stand_there_before_any_weights(page):
 def test_two_models_answer_one_prompt(page):
     page.fill(".gpt-prompt", "low")
     page.click(".gpt-write")
-    page.wait_for_function(
-        "[...document.querySelectorAll('.gpt-written')]"
-        ".every((part) => part.textContent.length > 5)")
+    page.wait_for_function(  # of both, and not what was shown at first
+        "() => { const texts = [...document.querySelectorAll('.gpt-text')]"
+        ".map((part) => part.textContent);"
+        " return texts.every((text) => text.startsWith('low'))"
+        " && new Set(texts).size === 2 }")
     page.evaluate("document.querySelector('.gpt-stop').click()")
     page.wait_for_selector(".gpt-write:enabled")
     first, second = written(page)
