@@ -42,6 +42,8 @@ class Preset:
             if type(getattr(self, name)) is not int:  # True is an int too
                 raise ValueError(f"{name} must be a whole number, not "
                                  f"{getattr(self, name)!r}")
+            if name != "seed" and getattr(self, name) > 10**15:
+                raise ValueError(f"{name} must be at most 1e15")
         T = self.model.context_length
         if self.batch_tokens % T or self.batch_tokens < T:
             raise ValueError(f"batch_tokens={self.batch_tokens} must be a "

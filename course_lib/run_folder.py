@@ -1,13 +1,16 @@
 """A run folder that is there: opened, read, trained. `runs.prepare` makes it,
 and its first lines say what stands in it."""
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from course_lib.machine.device import memory
 from course_lib.machine.files import read_object, whole_number
 from course_lib.machine.lines import one_line
+from course_lib.model.cost import count_parameters
 from course_lib.model.gpt import GPT
 from course_lib.presets import Preset
 from course_lib.text.split import SPLIT_RULES
@@ -134,7 +137,8 @@ class Run:
         state = checkpoint.load_newest(self.folder / "checkpoints", model)
         if state is None:
             raise FileNotFoundError(f"{self.folder} has no trained model yet:"
-                                    f" run `course train {self.folder}`")
+                                    " run `course train "
+                                    f"{shlex.quote(str(self.folder))}`")
         if not self.tokenizer.known_as(state["fingerprint"]["tokenizer"]):
             raise ValueError(f"{self.folder / 'tokenizer.json'} is not the "
                              "tokenizer that the checkpoints were trained "
@@ -155,6 +159,10 @@ class Run:
                 f"the tokenizer in {self.folder} has {tokenizer.vocab_size} "
                 f"entries and the model {config.vocab_size}: one of the two "
                 "files is from another run")
+        needed, there = 4 * count_parameters(config).total, memory("cpu")
+        if needed > there:
+            raise MemoryError(f"{needed:,} bytes of weights, and {there:,} "
+                              "of memory")
         return GPT(config)
 
 
@@ -166,7 +174,7 @@ def open_run(folder) -> Run:
         found = "is no run folder (no run.json in it)" if folder.is_dir() \
             else "does not exist"
         raise FileNotFoundError(f"{folder} {found}: make one with `course "
-                                f"prepare --out {folder}`")
+                                f"prepare --out {shlex.quote(str(folder))}`")
     try:
         record = read_object(path)
         _check_record(record)

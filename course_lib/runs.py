@@ -59,6 +59,7 @@ def prepare(folder, preset: Preset, corpus: Corpus,
     except UnicodeEncodeError:  # safetensors could not open it again
         raise ValueError(f"{ascii(str(folder))} is not UTF-8: choose another "
                          "name for the run folder") from None
+    preset.model.check_size()
     wanted = dict(preset=preset.to_dict(),
                   corpus=dict(name=corpus.name,
                               fingerprint=corpus.fingerprint,

@@ -3,6 +3,7 @@
 import argparse
 import json
 
+from course_lib.machine.lines import one_line
 from course_lib.scaling.budget import GPU_MFU
 
 # Options of `prepare` that change a preset: field -> (flag, help)
@@ -25,7 +26,8 @@ class Parser(argparse.ArgumentParser):
     """Argparse, with its errors in one line like all others."""
 
     def error(self, message):
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        self.exit(2, f"{self.prog}: {one_line(message)} (see {self.prog} "
+                  "--help)\n")
 
 
 def number(text: str) -> int:

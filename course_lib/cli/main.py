@@ -27,6 +27,8 @@ from course_lib.machine.files import to_json
 from course_lib.machine.progress import say, silence, warn
 from course_lib.scaling.budget import GPU_MFU
 
+MOST_ROWS = 10_000  # of one prompt, side by side
+
 
 def main(arguments=None) -> int:
     """Run one command; returns the exit code."""
@@ -295,10 +297,17 @@ def evaluate(options) -> None:
 def sample(options) -> None:
     """Continue a prompt."""
     from course_lib.cli.terminal import ask, written
+    from course_lib.sampling.drawing import Sampling
     from course_lib.sampling.generation import stream
     from course_lib.sampling.quantization import quantize_int8
-    if options.n < 1:
-        raise ValueError(f"-n must be 1 or more, not {options.n}")
+    if not 1 <= options.n <= MOST_ROWS:
+        raise ValueError(f"-n must be 1 or more, up to {MOST_ROWS:,}, not "
+                         f"{options.n}")
+    if options.tokens < 0:
+        raise ValueError("max_new_tokens must be 0 or more, not "
+                         f"{options.tokens}")
+    Sampling(options.temperature, options.top_k, options.top_p,
+             options.min_p, options.repetition_penalty)
     model, tokenizer, _ = read_model(options.folder,
                                      "cpu" if options.int8 else None)
     if options.int8:

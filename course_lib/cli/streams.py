@@ -22,6 +22,8 @@ def standing_streams():
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors="backslashreplace")
+    with contextlib.suppress(AttributeError, ValueError):  # said, line by line
+        sys.stdin.reconfigure(errors="surrogateescape")
     before, sys.stderr = sys.stderr, Heedless(sys.stderr)
     try:
         yield

@@ -48,6 +48,8 @@ def ask(respond) -> None:
     Ctrl-C ends a response, or at the prompt everything. What is no text is
     said in one line and asked again.
     """
+    if sys.stdin is None:  # it was closed
+        return
     person = sys.stdin.isatty()
     if person:
         import readline  # noqa: F401  (the line can be edited)

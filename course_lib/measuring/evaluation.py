@@ -36,7 +36,7 @@ class Evaluation:
     @property
     def perplexity(self) -> float:
         """exp(loss): how many equally likely tokens would be as hard."""
-        return math.exp(self.loss) if self.loss < 709 else math.inf
+        return math.inf if self.loss > 709 else math.exp(self.loss)
 
     @property
     def bits_per_byte(self) -> float:

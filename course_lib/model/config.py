@@ -5,6 +5,7 @@ from dataclasses import dataclass
 POSITIONS = ("learned", "rotary")
 NORMS = ("layer", "rms")
 MLPS = ("gelu", "swiglu", "relu2")
+MOST_LAYERS, MOST_PARAMETERS = 10_000, 10**13
 FIRST_WEIGHTS = ("gpt2", "zero", "pytorch")
 
 
@@ -68,6 +69,16 @@ class GPTConfig:
             raise ValueError(
                 f"rotary positions turn pairs of channels, and a head has "
                 f"{self.head_width}: n_embd / n_head must be even")
+
+    def check_size(self) -> None:
+        """Raise ValueError for a model that nothing could hold, before
+        anything is asked to."""
+        matrices = 12 * self.n_layer * self.n_embd**2
+        if self.n_layer > MOST_LAYERS or matrices > MOST_PARAMETERS:
+            raise ValueError(
+                f"n_layer={self.n_layer} and n_embd={self.n_embd} make a "
+                f"model of about {matrices:.2g} parameters, more than any "
+                "machine holds: take fewer")
 
     @property
     def head_width(self) -> int:

@@ -148,6 +148,7 @@ class GPT(nn.Module):
 
     def __init__(self, config: GPTConfig):
         super().__init__()
+        config.check_size()
         self.config = config
         seed = torch.randint(2**62, (), device="cpu").item()
         V, T, C = config.vocab_size, config.context_length, config.n_embd

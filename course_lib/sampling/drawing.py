@@ -97,13 +97,18 @@ class Sampling:
             raise ValueError(f"top_p must lie in (0, 1], not {self.top_p}")
         if self.min_p is not None and not 0 <= self.min_p <= 1:
             raise ValueError(f"min_p must lie in [0, 1], not {self.min_p}")
-        if not 0 < self.repetition_penalty < float("inf"):
-            raise ValueError("repetition_penalty must be above 0 (1 is none)"
-                             f", not {self.repetition_penalty}")
+        if not 1e-9 <= self.repetition_penalty <= 1e9:
+            raise ValueError("repetition_penalty must be above 0 (1 is none),"
+                             " between 1e-9 and 1e9, not "
+                             f"{self.repetition_penalty}")
 
     def choose(self, logits, texts, numbers) -> list[int]:
         """One token a row from (B, V) logits, given each row's tokens so
-        far and for each a function that gives a random number in [0, 1)."""
+        far and for each a function that gives a random number in [0, 1).
+        Raises ValueError for logits that are no numbers."""
+        if not logits.isfinite().all():
+            raise ValueError("the model's logits are no numbers: its "
+                             "training diverged")
         if self.repetition_penalty != 1:
             logits = penalize(logits, texts, self.repetition_penalty)
         if self.temperature == 0:

@@ -4,12 +4,14 @@ Everything in the card stands in the run folder. Of paths only the last name
 is shown: a card is published, and the rest is nobody's business.
 """
 
-import math
 import re
+import shlex
 import textwrap
 from collections import defaultdict
 from pathlib import PurePath
 
+from course_lib.machine.lines import one_line
+from course_lib.measuring.evaluation import Evaluation
 from course_lib.model.cost import count_parameters, flops_per_token
 from course_lib.runs import Run
 from course_lib.sharing.hugging_face import format_of
@@ -45,6 +47,15 @@ def model_card(run: Run, licence: str | None = None,
     Raises ValueError before the run has finished, for a licence that is no
     identifier, and for a model that no format holds.
     """
+    try:
+        return _card(run, licence, name, gguf)
+    except (KeyError, TypeError, ZeroDivisionError, OverflowError) as error:
+        raise ValueError(f"log.jsonl or timing.jsonl in {run.folder} is "
+                         f"damaged ({one_line(error)}): the card is made of "
+                         "them") from None
+
+
+def _card(run: Run, licence: str | None, name: str, gguf: bool) -> str:
     config = run.preset.model
     sections = facts(run, licence,
                      PAST_CONTEXT[format_of(config).MODEL_TYPE])
@@ -77,7 +88,8 @@ def facts(run: Run, licence: str | None = None, past: str = FORGETS) -> str:
     """
     if not run.finished:
         raise ValueError(f"{run.folder} has not finished training: run "
-                         f"`course train {run.folder} --resume`")
+                         f"`course train {shlex.quote(str(run.folder))} "
+                         "--resume`")
     if licence and not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", licence):
         raise ValueError(f"{licence!r} is no licence that the Hub knows by "
                          "name: write for example mit, apache-2.0 or cc0-1.0")
@@ -139,7 +151,7 @@ def _quality(run: Run) -> str:
 |---|---|
 | text | {text["bytes"]:,} bytes, {tokens:,} tokens |
 | loss | {final["val_loss"]:.4f} nats per token |
-| perplexity | {math.exp(final["val_loss"]):.2f} |
+| perplexity | {Evaluation(final["val_loss"], 1, 1).perplexity:.2f} |
 | bits per byte | {final["val_bits_per_byte"]:.4f} |
 
 Only the last line compares with models that have another vocabulary."""

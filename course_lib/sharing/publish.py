@@ -4,6 +4,7 @@ Hub (chapter 5)."""
 import re
 from pathlib import Path
 
+from course_lib.machine.lines import one_line
 from course_lib.runs import Run
 from course_lib.sharing.gguf_file import GGUF, require_gguf, write_gguf
 from course_lib.sharing.hugging_face import holds, save_hf
@@ -97,7 +98,7 @@ def _reason(error: Exception) -> str:
     while error.__cause__:
         error = error.__cause__
     first, *_ = str(error).split("\n")
-    return f"{type(error).__name__}: {first}"
+    return f"{type(error).__name__}: {one_line(first)}"
 
 
 def _help(error: Exception) -> str:

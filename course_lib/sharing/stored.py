@@ -37,6 +37,8 @@ def stored_weights(folder: Path) -> dict[str, Stored]:
     """Every tensor by name, of model.safetensors or of the several files
     that its index names."""
     if (folder / WEIGHTS).is_file() or not (folder / INDEX).is_file():
+        if not (folder / WEIGHTS).is_file():
+            _say_what_is_there(folder)
         return _headers(folder / WEIGHTS)
     files = read_object(folder / INDEX).get("weight_map")
     if not isinstance(files, dict) or not files:
@@ -55,6 +57,19 @@ def stored_weights(folder: Path) -> dict[str, Stored]:
         raise ValueError(f"{folder / files[name]} has no {name}, which "
                          f"{INDEX} says it holds")
     return found
+
+
+def _say_what_is_there(folder: Path) -> None:
+    """Raise FileNotFoundError for weights that are there in another form."""
+    parts = [*folder.glob("*-of-*.safetensors")]
+    if parts:
+        raise FileNotFoundError(f"no {INDEX} in {folder}, which says what "
+                                f"its {len(parts)} .safetensors files hold")
+    if any(folder.glob("pytorch_model*.bin")):
+        raise FileNotFoundError(
+            f"no {WEIGHTS} in {folder}, only pickles, which could run code "
+            "and are not read: load them with transformers and save them "
+            "again")
 
 
 def in_memory(state: dict[str, torch.Tensor]) -> dict[str, Stored]:

@@ -102,9 +102,10 @@ def _files(paths: list[Path]) -> Corpus:
 
 
 def _stories(count: str) -> Corpus:
-    if count and not (count.isascii() and count.isdigit() and int(count)):
+    if count and not (count.isascii() and count.isdigit() and len(count) < 11
+                      and int(count)):
         raise ValueError(f"stories:{count} needs a whole number of stories, "
-                         "for example stories:20000")
+                         "of ten digits at most, for example stories:20000")
     number = int(count or STORIES)
     sample = "".join(stories.stories(100)) + str(number)
 

@@ -12,9 +12,11 @@ mapped into memory from there; a stream is downloaded again at every pass.
 import hashlib
 import json
 import re
+import reprlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from course_lib.machine.lines import one_line
 from course_lib.text.documents import Corpus, make_dataset
 
 BOOKCORPUS = "bookcorpus/bookcorpus"
@@ -23,6 +25,7 @@ CONVERTED = "refs/convert/parquet"
 SENTENCES_A_DOCUMENT = 1000
 ROWS = 100  # read at a time: rows may be long
 TIMEOUT = 30  # seconds for the first answer; the client itself sets none
+COMMIT = re.compile("[0-9a-f]{40}")
 SPEC = re.compile(r"(hub|stream):([\w.-]+/[\w.-]+)(?:@([^#]+))?(?:#(.+))?")
 
 
@@ -57,6 +60,9 @@ def _load(asked: str, name: str, revision: str, column: str = "text",
     with _one_line(asked):
         commit = HfApi().dataset_info(name, revision=revision,
                                       timeout=TIMEOUT).sha
+        if not COMMIT.fullmatch(commit or ""):  # it becomes a folder's name
+            raise OSError(f"{name} is at no commit: the server's answer is "
+                          f"{reprlib.repr(commit)}")
         # `load_dataset` in its steps, to look before anything is downloaded
         builder = datasets.load_dataset_builder(name, revision=commit)
     if builder.hash != commit:
@@ -125,7 +131,8 @@ def _one_line(asked: str):
             return any(isinstance(cause, kinds) for cause in causes)
 
         lines = str(causes[-1]).split("\n")  # the first two say it
-        reason = f"{type(causes[-1]).__name__}: {' '.join(lines[:2])}"
+        said = one_line(" ".join(lines[:2]))
+        reason = f"{type(causes[-1]).__name__}: {said}"
         if is_one(errors.RevisionNotFoundError):
             raise FileNotFoundError(
                 f"{asked}: the dataset is there, but has no such branch, tag "

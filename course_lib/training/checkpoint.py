@@ -162,7 +162,8 @@ def load_checkpoint(path, model, optimizer=None) -> dict:
     except OSError as error:
         raise Damaged(f"{path} is damaged ({error.strerror}: "
                       f"{Path(error.filename or path).name})") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError,
+            RecursionError) as error:
         raise Damaged(f"{path} is damaged ({error})") from None
     if wrong:
         raise Damaged(f"{path / wrong[0]} is damaged: its checksum is not "

@@ -112,6 +112,17 @@ def _append(path: Path, records: list[dict]) -> None:
         file.write("".join(to_json(r) + "\n" for r in records))
 
 
+NUMBERS = ("step", "tokens", "loss", "val_loss", "val_bits_per_byte",
+           "learning_rate", "grad_norm", "seconds", "elapsed", "dollars")
+
+
+def _sensible(record) -> bool:
+    """Whether it is a record of a step whose numbers are numbers."""
+    return isinstance(record, dict) and type(record.get("step")) is int \
+        and all(type(record[name]) in (int, float, type(None))
+                for name in NUMBERS if name in record)
+
+
 def read_log(path) -> list[dict]:
     """The records of a .jsonl log; lines that are damaged, such as a last
     one half-written, are left out."""
@@ -121,8 +132,8 @@ def read_log(path) -> list[dict]:
         for line in text.splitlines():
             try:
                 record = json.loads(line)
-                record["step"] + 0  # a line cut short may still be JSON
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, RecursionError):
                 continue
-            records.append(record)
+            if _sensible(record):  # a line cut short may still be JSON
+                records.append(record)
     return records

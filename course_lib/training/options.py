@@ -44,6 +44,9 @@ class Options:
         if self.micro_rows is not None and self.micro_rows < 1:
             raise ValueError("micro_rows must be 1 or more, not "
                              f"{self.micro_rows}")
+        if self.save_seconds is not None and not self.save_seconds >= 0:
+            raise ValueError("save_seconds must be 0 or more, not "
+                             f"{self.save_seconds}")
 
 
 def curve_tokens(preset: Preset) -> int:

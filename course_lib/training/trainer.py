@@ -142,16 +142,16 @@ class Trainer:
             self.scaler.load_state_dict(state["scaler"])
         self.step, self.seconds = state["step"], state["seconds"]
         # how the weights so far were made, whatever the file says now
-        self.before = state.get("settings", self.settings) if self.step \
-            else {}
+        self.before = self.step and state.get("settings", self.settings) or {}
 
     def settle_micro_rows(self) -> None:
         """Find how many rows fit at once, and keep what was settled."""
-        self.rows = (self.options.micro_rows
-                     or self.settings.get("micro_rows")
-                     or micro_batch.find_micro_rows(
-                         self.model, self.preset, self.device, self.precision,
-                         self.preset.rows // self.world.size))
+        rows = self.preset.rows // self.world.size
+        self.rows = min(rows, self.options.micro_rows
+                        or self.settings.get("micro_rows")
+                        or micro_batch.find_micro_rows(
+                            self.model, self.preset, self.device,
+                            self.precision, rows))
 
     def settle_loss(self) -> None:
         """What a step differentiates: the model's loss, compiled on a CPU or

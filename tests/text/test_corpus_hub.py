@@ -299,6 +299,18 @@ def test_what_is_wrong_is_said_in_one_line(hub, tmp_path):
     assert not list(tmp_path.glob("run*"))
 
 
+def test_a_revision_is_a_commit_and_no_path(hub, tmp_path):
+    """The client makes a folder of what the server calls it."""
+    hub.put("poems/path", OLD, text=["a"])
+    (hub.root / "poems" / "path" / "refs.json").write_text(
+        json.dumps({"main": "../../../\x1b[31m"}))
+    code, out, err = hub.run(COURSE, tmp_path / "run", "hub:poems/path",
+                             "stream:poems/path", home=tmp_path / "home")
+    assert (code, out.split()) == (0, ["2", "2"]), err
+    assert err.count("poems/path is at no commit: the server's answer") == 2
+    assert "\x1b" not in err and not (tmp_path / "home" / "hub").exists()
+
+
 def test_an_older_copy_is_not_taken_for_the_asked_one(hub, tmp_path):
     # The client does so, with a warning, when it can ask for no more than
     # the commit; and reads a folder of that name, without one.
