@@ -52,3 +52,9 @@ def copied(case: dict) -> dict:
     """The arguments of a case, to be changed without harm."""
     return {name: value if callable(value) else copy.deepcopy(value)
             for name, value in case.items()}
+
+
+def normal(seed: int, *shape):
+    """A tensor of that shape, from the normal distribution, the same for the
+    same seed."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))

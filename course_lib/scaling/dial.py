@@ -97,7 +97,7 @@ def choose(scale: Preset, ladder: Ladder, seconds: float,
         raise ValueError(f"{seconds:.0f} seconds are too short to train "
                          "anything: give more")
     _, model, D, speed, N = best
-    run = replace(sized(scale, model, D))
+    run = sized(scale, model, D)
     says = forecast(ladder, N, run.tokens, floor)
     worse = _passes(law, N, run.tokens, unique)
     says = replace(says, loss=says.loss + worse, low=says.low + worse,

@@ -3,6 +3,7 @@
 import torch
 
 from course_lib.exercises.step import Step
+from course_lib.exercises.values import normal
 from course_lib.model.gpt import rotary_angles, rotate
 from course_lib.training.optimizers import QUINTIC, orthogonal
 
@@ -27,10 +28,6 @@ def muon_exactly(gradient, iterations=5):
         A = X @ X.T
         X = a * X + (b * A + c * A @ A) @ X
     return X if gradient.size(0) <= gradient.size(1) else X.T
-
-
-def normal(seed, *shape):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def rotary_cases():

@@ -4,7 +4,7 @@ import torch
 
 from course_lib import sampling
 from course_lib.exercises.step import Step
-from course_lib.exercises.values import copied, plain, same
+from course_lib.exercises.values import copied, normal, plain, same
 from course_lib.measuring.evaluation import Evaluation
 from course_lib.model.attention import attend
 
@@ -35,10 +35,6 @@ def generate(model, ids, count, context, temperature=1.0, top_k=None,
 
 def bits_per_byte(loss, tokens, bytes):
     return Evaluation(loss, tokens, bytes).bits_per_byte
-
-
-def normal(seed, *shape):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def probability_cases():

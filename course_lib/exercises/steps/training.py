@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from course_lib.exercises.step import Step, output_of
-from course_lib.exercises.values import copied, plain, same
+from course_lib.exercises.values import copied, normal, plain, same
 from course_lib.model.config import GPTConfig
 from course_lib.presets import Preset
 from course_lib.training import schedule
@@ -69,10 +69,6 @@ def clip_in_place(parameters, largest):
 
 def training_step_exactly(*given, **named):
     return training_step(*given, clip=clip_in_place, **named)
-
-
-def normal(seed, *shape):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def adamw_cases():
