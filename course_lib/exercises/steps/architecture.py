@@ -17,7 +17,7 @@ from course_lib.exercises.place import (
 )
 from course_lib.exercises.step import Raised, Step
 from course_lib.exercises.steps.primer import loss_and_gradient
-from course_lib.exercises.values import plain, same
+from course_lib.exercises.values import normal, plain, same
 from course_lib.model.attention import attend
 from course_lib.model.config import GPTConfig
 from course_lib.model.gpt import GPT, MLP, Attention, Block
@@ -35,11 +35,6 @@ def embed(ids, tokens, positions):
 
 def causal_loss(logits, ids):
     return F.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten())
-
-
-def normal(seed: int, *shape):
-    draw = torch.Generator().manual_seed(seed)
-    return torch.randn(shape, generator=draw)
 
 
 def embed_cases():
