@@ -139,7 +139,9 @@ def main():
     base = find_recipe(options.recipe).at(load_preset(options.scale))
     home().mkdir(parents=True, exist_ok=True)
     folder = home() / f"rates-{options.name}"
-    prepare(folder, base, load_corpus(*options.corpus), print)
+    # as the ladder's: one folder would do for all recipes
+    prepare(folder, load_preset(options.scale),
+            load_corpus(*options.corpus), print)
     path = RESULTS / f"rates_{options.name}.json"
     done = json.loads(path.read_text())["points"] if path.is_file() else []
     missing = [point for point in options.points

@@ -1,8 +1,10 @@
 """From the last hidden vectors to one loss: the head, without its memory.
 
 The logits of 32k tokens at V = 50,304 take 6.6 GB, so they exist for some
-rows at a time. What is done with a chunk of them, its loss and all its
-gradients, is done while it is there: nothing is computed twice.
+rows at a time. What is done with them, a chunk's loss and all its gradients,
+is done while they are there: nothing is computed twice. On a CPU the passes
+over them, from softmax to slope, go over a block that its cache holds, and
+the products over a chunk of blocks.
 """
 
 import torch
@@ -10,7 +12,9 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 IGNORE = -100  # a target that does not count, PyTorch's own convention
-CHUNK = 1024  # rows whose logits exist at one time
+FEW = 2**20  # logits that are made at once: no more than a cache holds
+CHUNK = 1024  # rows whose slopes exist at one time
+BLOCK = 128  # rows of logits that a CPU's cache holds while they are used
 GPU_CHUNK = 8192  # where only large products keep the device busy
 
 
@@ -39,7 +43,7 @@ def linear_cross_entropy(x, weight, targets, chunk=None):
     kind = x.device.type
     chunk = chunk or (CHUNK if kind == "cpu" else GPU_CHUNK)
     compiled = kind == "cpu" and torch.compiler.is_compiling()
-    if x.size(0) <= min(chunk, CHUNK) or compiled:
+    if x.size(0) * weight.size(0) <= FEW or compiled:
         return all_logits_at_once(x, weight, targets)
     return chunked_cross_entropy(x, weight, targets, chunk)
 
@@ -72,24 +76,26 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         for_x, for_weight, *_ = ctx.needs_input_grad
         dx = torch.empty_like(x) if for_x else None
         dweight = torch.zeros_like(weight, dtype=wide) if for_weight else None
+        counts = (targets != IGNORE)[:, None]
+        places = targets[:, None].where(counts, 0)
+        block = BLOCK if kind == "cpu" else chunk
         with torch.autocast(kind, enabled=False):
             for start in range(0, x.size(0), chunk):
                 part = slice(start, start + chunk)
-                rows, wanted = x[part].to(low), targets[part]
-                counts = wanted != IGNORE
-                places = wanted.where(counts, 0)[:, None]
-                logs = F.log_softmax(rows @ head.T, -1, dtype=wide)  # (n, V)
-                total -= (logs.gather(1, places)[:, 0] * counts).sum()
-                if not (for_x or for_weight):
-                    continue
-                slope = logs.exp_()  # softmax, less one at the target
-                slope.scatter_add_(1, places, -torch.ones_like(
-                    places, dtype=wide))
-                slope = (slope * counts[:, None]).to(low)
+                rows = x[part].to(low)
+                slope = rows.new_empty(rows.size(0), weight.size(0))  # (n, V)
+                for first in range(0, rows.size(0), block):
+                    inner = slice(first, first + block)
+                    place, count = places[part][inner], counts[part][inner]
+                    logs = F.log_softmax(rows[inner] @ head.T, -1, dtype=wide)
+                    total -= (logs.gather(1, place) * count).sum()
+                    if for_x or for_weight:  # softmax, less 1 at the target
+                        slope[inner] = logs.exp_().scatter_add_(
+                            1, place, logs.new_full(place.shape, -1))
                 if for_x:
-                    dx[part] = slope @ head
+                    dx[part] = (slope @ head) * counts[part]
                 if for_weight:  # summed over the chunks in float32
-                    dweight += slope.T @ rows
+                    dweight += slope.T @ (rows * counts[part])
         count = (targets != IGNORE).sum()
         ctx.save_for_backward(dx, dweight, count)
         return total / count
