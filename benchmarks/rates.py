@@ -68,8 +68,9 @@ def sweep(folder: Path, base: Preset, point: Point,
     torch.set_num_threads(1)
     run, losses = open_run(folder), {}
     model = point.preset(base, 1.0).model
-    N = count_parameters(model).total
-    start = start or PUBLISHED["li_2025"].rate(N, point.tokens)
+    N = count_parameters(model)
+    start = start or PUBLISHED["li_2025"].rate(N.without_embedding,
+                                               point.tokens)
     at = 2.0 ** round(math.log2(start))
 
     def measure(rate):
@@ -92,7 +93,8 @@ def sweep(folder: Path, base: Preset, point: Point,
         if best not in (rates[0], rates[-1]):
             break
         measure(best / FACTOR if best == rates[0] else best * FACTOR)
-    return dict(point=asdict(point), N=N, flop=point.tokens
+    return dict(point=asdict(point), N=N.total,
+                without_embedding=N.without_embedding, flop=point.tokens
                 * flops_per_token(model), **bottom(losses),
                 losses={str(rate): losses[rate] for rate in sorted(losses)})
 

@@ -32,6 +32,12 @@ class Parameters:
         """Token and position embeddings together."""
         return self.token_embedding + self.position_embedding
 
+    @property
+    def without_embedding(self) -> int:
+        """What does not grow with vocabulary or context: N in the rule for
+        the learning rate."""
+        return self.total - self.embedding - self.head
+
 
 def count_parameters(config: GPTConfig) -> Parameters:
     """Closed form of the number of parameters, part by part (chapter 1).

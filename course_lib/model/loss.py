@@ -14,7 +14,7 @@ from torch.nn import functional as F
 IGNORE = -100  # a target that does not count, PyTorch's own convention
 FEW = 2**20  # logits that are made at once: no more than a cache holds
 CHUNK = 1024  # rows whose slopes exist at one time
-BLOCK = 128  # rows of logits that a CPU's cache holds while they are used
+BLOCK = 64  # rows of logits that a CPU's cache holds while they are used
 GPU_CHUNK = 8192  # where only large products keep the device busy
 
 

@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     "dial": ["Choice", "choose"],
     "fits": ["Bootstrap", "Fit", "Runs", "bootstrap", "fit", "published_fit",
              "published_runs"],
-    "forecasting": ["Forecast", "forecast", "held_back"],
+    "forecasting": ["Forecast", "forecast", "held_back", "hindcast"],
     "hyperparameters": ["Rule", "fit_rule"],
     "isoflop": ["envelope", "growth", "isoflop_parabola"],
     "laws": ["PUBLISHED", "KaplanLaw", "ScalingLaw", "repeated"],

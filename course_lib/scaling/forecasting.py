@@ -126,3 +126,15 @@ def held_back(ladder: Ladder, floor: float = 0.0):
             yield (dict(measured=ahead.loss,
                         predicted=law.loss(ahead.N, ahead.D)),
                    math.log10(budget / budgets[cut - 1]))
+
+
+def hindcast(ladder: Ladder, held: int, floor: float = 0.0,
+             level: float = 0.9) -> tuple[np.ndarray, list[Forecast]]:
+    """What the ladder without its `held` largest budgets says of the runs
+    there: (their losses (n,), the forecast of each). The share of losses
+    inside their intervals should be near `level`."""
+    cut = np.unique(ladder.budget)[-held]
+    few = ladder[ladder.budget < cut]
+    ahead = ladder[(ladder.budget >= cut) & (ladder.rate == 1)]
+    return ahead.loss, [forecast(few, N, D, floor, level)
+                        for N, D in zip(ahead.N, ahead.D, strict=True)]

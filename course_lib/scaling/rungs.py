@@ -151,7 +151,7 @@ def sized(preset: Preset, model: GPTConfig, tokens: float) -> Preset:
     rule = rule_of(preset.recipe)
     batch = rule.batch(tokens, model.context_length)
     steps = max(2, round(tokens / batch))
-    N = count_parameters(model).total
+    N = count_parameters(model).without_embedding
     return replace(preset, model=model, tokens=steps * batch,
                    batch_tokens=batch,
                    learning_rate=rule.rate(N, steps * batch),

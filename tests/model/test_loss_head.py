@@ -133,7 +133,7 @@ def test_logits_exist_for_a_chunk_at_a_time(monkeypatch):
     with Widest() as widest:
         chunked_cross_entropy(x, weight, targets, 512).backward()
     assert widest.rows == 512
-    assert sizes == [(128, V)] * 16 + [(52, V)]
+    assert sizes == [(64, V)] * 32 + [(52, V)]
 
 
 def test_no_tensor_is_made_on_the_host_in_a_training_step():
