@@ -6,6 +6,7 @@ What it finds out goes to stdout as lines of JSON; what the file prints goes
 to stderr, so that the two do not mix.
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -18,6 +19,8 @@ from course_lib.exercises.file import ReadersFile, Unreadable
 from course_lib.exercises.judge import in_64_bits, judge, limit
 from course_lib.exercises.verdict import Verdict, stopped
 
+MEMORY = 4 * 2**30  # bytes that a file may fill: the checks need a part of it
+
 
 def main(path: str, seconds: str, names: list[str]) -> None:
     """Say {"begin": step} before, and a verdict after each step."""
@@ -28,6 +31,7 @@ def main(path: str, seconds: str, names: list[str]) -> None:
         print(json.dumps(what), file=out, flush=True)
 
     torch.set_num_threads(1)
+    cap_memory()
     try:
         with in_64_bits():
             file = ReadersFile(path)
@@ -39,6 +43,15 @@ def main(path: str, seconds: str, names: list[str]) -> None:
     for name in names:
         say(dict(begin=name))
         say(asdict(one(file, name, float(seconds))))
+
+
+def cap_memory() -> None:
+    """A list that grows without end is to end in a MemoryError, not in a
+    machine that stands still. Where the system has no such limit, none."""
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+        resource.setrlimit(resource.RLIMIT_DATA, (
+            MEMORY, resource.getrlimit(resource.RLIMIT_DATA)[1]))
 
 
 def one(file: ReadersFile, name: str, seconds: float) -> Verdict:

@@ -41,8 +41,8 @@ class Rule:
 
 
 PUBLISHED = {"li_2025": Rule(1.79, -0.713, 0.307)}
-# fitted to the best rates of sweeps, of models of a thousand layers' weights
-# to a hundred thousand: on stories, and for "modern" on books too, of another
+# fitted to the best rates of sweeps, of 2 thousand to 100 thousand parameters
+# without embeddings: on stories, and for "modern" on books too, of another
 # vocabulary (tests/scaling/test_hyperparameters.py does it again)
 RULES = {"gpt2": Rule(0.0900, -0.346, 0.0724),
          "modern": Rule(0.00965, -0.286, 0.205)}
@@ -56,10 +56,10 @@ def rule_of(recipe: str) -> Rule:
 
 def fit_rule(N, D, rate, cost=None) -> Rule:
     """The rule nearest to the best rates (n,) of models of N (n,) parameters,
-    embeddings not counted, trained on D (n,) tokens, by least squares in the logarithms. `cost` (n,)
-    is what being off by a factor of two costs a point, in nats: how much
-    its place counts. Raises ValueError where N and D grow in step, so that
-    the two powers cannot be told apart."""
+    embeddings not counted, trained on D (n,) tokens, by least squares in the
+    logarithms. `cost` (n,) is what being off by a factor of two costs a
+    point, in nats: how much its place counts. Raises ValueError where N and D
+    grow in step, so that the two powers cannot be told apart."""
     columns = np.stack([np.ones(len(N)), np.log(N), np.log(D)], 1)
     weight = np.sqrt(np.ones(len(N)) if cost is None else np.asarray(cost))
     if np.linalg.cond(columns - columns.mean(0) + [1, 0, 0]) > 1e6:

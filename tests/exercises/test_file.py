@@ -234,6 +234,8 @@ def cross_entropy(logits, targets):
             time.sleep(60)
         except BaseException:
             pass
+def probabilities(*a, **k):
+    return [0] * 10**9
 def pack(documents, eot):
     return [eot, *(i for d in documents for i in [*d, eot])]
 ''')
@@ -247,7 +249,8 @@ def pack(documents, eot):
     for line in ("bigram_counts: stopped", "softmax: stopped",
                  "it ended the process (exit code 5)", "embed: wrong",
                  "raised SystemExit: enough", "attention: wrong",
-                 "RecursionError", "cross_entropy: stopped", "pack: right"):
+                 "RecursionError", "probabilities: wrong", "MemoryError",
+                 "cross_entropy: stopped", "pack: right"):
         assert line in done.stdout, done.stdout
     assert time.monotonic() - began < 120
 
