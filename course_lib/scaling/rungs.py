@@ -1,7 +1,7 @@
 """The rungs of a ladder of small models: plan, results, predictions
 (chapter 2).
 
-Budgets of compute over two decades, each spent on five sizes of model:
+Budgets of compute over two decades, each spent on five sizes of model or more:
 IsoFLOP curves, after Hoffmann et al. 2022 (approach 2). Tokenizer, text and
 context are the preset's, so that nats mean the same. Every run has the
 learning rate and the batch that are best for its size (`hyperparameters.py`)
@@ -25,12 +25,11 @@ from course_lib.scaling.fits import Runs
 from course_lib.scaling.hyperparameters import STEPS, rule_of
 
 # Channels; a layer for every 32, as in the presets.
-WIDTHS = (8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256, 384,
-          512)
+WIDTHS = (8, 12, 16, 20, 24, 32, 36, 40, 48, 64, 80, 96, 112, 128, 160, 192,
+          256, 384, 512)
 SIZES, BUDGETS, APART = 5, 5, math.sqrt(10)
 SHARE = 1 / 8  # of the preset's own 6ND: the largest budget
-TOKENS_EACH = 20  # for a parameter: roughly where a valley has its bottom
-MIDDLE = 2  # place of the size in a valley that is trained twice
+TOKENS_EACH = 1.5, 50  # for a parameter: a valley's walls on either side
 RATES = (1 / 2, 2)  # times the rule's learning rate, to check the rule
 
 
@@ -159,22 +158,26 @@ def sized(preset: Preset, model: GPTConfig, tokens: float) -> Preset:
 
 
 def _valley(preset: Preset, budget: float) -> list[Rung]:
-    """Neighbouring sizes around the best, of those that have enough steps of
-    a row at least."""
+    """All sizes that have enough steps of a row at least, and text neither
+    far too little nor far too much; the nearest to that where they are few.
+    """
     least = STEPS * preset.model.context_length
-    models = [shape(preset, width) for width in WIDTHS]
-    sizes = {model: count_parameters(model).total for model in models}
-    models = [m for m in models if budget / (6 * sizes[m]) >= least]
-    if len(models) < SIZES:
+    low, high = TOKENS_EACH
+    tokens_each, fit = {}, 0
+    for model in (shape(preset, width) for width in WIDTHS):
+        N = count_parameters(model).total
+        if budget / (6 * N) >= least:
+            tokens_each[model] = budget / (6 * N * N)
+            fit += low <= tokens_each[model] <= high
+    if len(tokens_each) < SIZES:
         raise ValueError(
             f"{budget:.2g} FLOP leave fewer than {SIZES} sizes {STEPS:,} "
             f"steps each: take a larger budget for {preset.name}")
-    best = math.sqrt(budget / (6 * TOKENS_EACH))
-    nearest = min(range(len(models)), key=lambda i: abs(
-        math.log(sizes[models[i]] / best)))
-    first = max(0, min(nearest - MIDDLE, len(models) - SIZES))
-    return [Rung(sized(preset, model, budget / (6 * sizes[model])), budget)
-            for model in models[first:first + SIZES]]
+    nearest = sorted(tokens_each, key=lambda model: abs(
+        math.log(tokens_each[model] ** 2 / (low * high))))[:max(fit, SIZES)]
+    return [Rung(sized(preset, model, budget / (
+        6 * count_parameters(model).total)), budget)
+        for model in tokens_each if model in nearest]
 
 
 def load(path: Path) -> Ladder:

@@ -16,12 +16,12 @@ from course_lib.scaling.hyperparameters import STEPS, rule_of
 from course_lib.scaling.laws import ScalingLaw
 from course_lib.scaling.rungs import (
     BUDGETS,
-    MIDDLE,
     SIZES,
     Rung,
     load,
     rungs,
     shape,
+    sized,
 )
 from course_lib.stages import RECORDED, prepared, trained
 
@@ -60,14 +60,14 @@ def test_valleys_spend_their_budget_on_several_sizes_by_the_rule(
         valley = [r for r in plan if r.budget == budget]
         first = [r for r in valley if r.rate == 1
                  and r.preset.seed == preset.seed]
-        assert len({r.preset.model for r in first}) == len(first) == SIZES
+        assert len({r.preset.model for r in first}) == len(first) >= SIZES
         for r in first:
             spent = 6 * r.preset.tokens * count_parameters(
                 r.preset.model).total
             assert spent == pytest.approx(budget, rel=1 / r.preset.steps)
         # a second seed in the middle, and at both ends two other rates
         extra = [r for r in valley if r not in first]
-        assert all(r.preset.model == first[MIDDLE].preset.model
+        assert all(r.preset.model == first[len(first) // 2].preset.model
                    for r in extra)
         assert [r.rate for r in extra] == (
             [1, 0.5, 2] if number in (0, BUDGETS - 1) else [1])
@@ -161,11 +161,13 @@ def test_recorded_ladders_fit_the_presets():
             continue
         found = load(path)
         preset = find_recipe(recipe).at(load_preset(name))
-        plan = rungs(preset, found.budget.max())
-        for made, now in zip(found.rungs, plan, strict=True):
+        for rung in found.rungs:
+            made = rung.preset
+            now = sized(preset, made.model, rung.budget / (
+                6 * count_parameters(made.model).total))
             # the rule's constants have moved a little since the first two
-            ratio = made.preset.learning_rate / now.preset.learning_rate
+            ratio = made.learning_rate / now.learning_rate / rung.rate
             assert 0.85 < ratio < 1.18
-            assert replace(made, preset=replace(
-                made.preset, learning_rate=now.preset.learning_rate)) == now
+            assert made == replace(now, seed=made.seed,
+                                   learning_rate=made.learning_rate)
         assert found.made["device"] and found.made["precision"]
