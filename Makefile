@@ -79,8 +79,8 @@ pages: $(INSTALLED) ## build strictly, then read every page in a browser
 
 pairs: $(INSTALLED) ## bring each notebook up to date with its .py
 	$(BIN)/python book/_ext/colab.py
-	$(BIN)/jupytext --update --to ipynb notebooks/[0-9]*.py
-	$(BIN)/jupytext --to py:percent notebooks/[0-9]*.ipynb
+	$(BIN)/jupytext --update --to ipynb notebooks/[0-9n]*.py
+	$(BIN)/jupytext --to py:percent notebooks/[0-9n]*.ipynb
 
 timings: $(INSTALLED) ## time every chapter, for the cards that open them
 	$(BIN)/python benchmarks/timings.py

@@ -61,7 +61,9 @@ def main():
                 seconds=time.monotonic() - began,
                 provenance=provenance("cpu", number_format)))
             print(number_format, seed, result.evaluation.loss, flush=True)
-            write_json(PATH, dict(preset=preset.to_dict(), runs=runs))
+            write_json(PATH, dict(
+                preset=preset.to_dict(), runs=runs, provenance=provenance(
+                    "cpu", "float32 and bfloat16")))
 
 
 if __name__ == "__main__":

@@ -350,7 +350,7 @@ assert np.all(refits["books"].fit.law.loss(inner.N, inner.D)
 figure, axes = plt.subplots(1, 2)
 for ax, (name, one) in zip(axes, both.items()):
     refit, kept = refits[name].fit.law, one[one.rate == 1]
-    for colour, mark, spent in zip(plots.PALETTE, marks,
+    for colour, mark, spent in zip(plots.PALETTE, "os^D",
                                    np.unique(kept.budget)):
         valley = kept[kept.budget == spent]
         wide = np.geomspace(valley.N.min(), valley.N.max(), 50)

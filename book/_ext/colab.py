@@ -64,7 +64,7 @@ def with_first_cell(notebook, url: str, branch: str = "main"):
 
 def main():
     """Rewrite each script; `make pairs` takes its notebook from it."""
-    for script in sorted(REPO.glob("notebooks/[0-9]*.py")):
+    for script in sorted(REPO.glob("notebooks/[0-9n]*.py")):
         before = script.read_text()
         notebook = with_first_cell(jupytext.read(script), *repository())
         after = jupytext.writes(notebook, fmt="py:percent",

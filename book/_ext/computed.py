@@ -34,6 +34,8 @@ WHAT = {
                   "beside other ways to do it.",
     "generation_batch": "Tokens per second of generation, sixteen texts at a "
                         "time.",
+    "ladder_evening_modern": "A ladder of small models on real books, by the "
+                             "modern recipe.",
     "ladder_first_books": "The first edition's ladder on real books, whose "
                           "bet was lost.",
     "ladder_first_stories": "The first edition's ladder on the stories, whose "
@@ -43,6 +45,8 @@ WHAT = {
     "ladder_laptop_modern": "The same by the modern recipe.",
     "laptop_whole": "The laptop preset's whole run at its own learning rate "
                     "and at half of it.",
+    "rates_books_modern": "The learning rate that is best for a size and a "
+                          "length, on books, by the modern recipe.",
     "rates_stories_gpt2": "The learning rate that is best for a size, a "
                           "length and a batch, on the stories, by the gpt2 "
                           "recipe.",
@@ -193,7 +197,7 @@ def _recorded(path: Path) -> str:
     noted = {key: source.get(key) or UNKNOWN for key in PROVENANCE}
     rows = [[name, text.format(**noted)] for name, text in ROWS.items()]
     shown = [f"{{doc}}`../notebooks/{script.stem}`"
-             for script in sorted(REPO.glob("notebooks/[0-9]*.py"))
+             for script in sorted(REPO.glob("notebooks/[0-9n]*.py"))
              if f'"{path.name}"' in script.read_text()]
     if shown:
         rows.append(["shown in", ", ".join(shown)])

@@ -36,7 +36,7 @@ def test_the_cell_survives_the_pair():
 
 
 def test_chapters_have_the_cell_of_the_address_in_the_configuration(repo):
-    for script in sorted(repo.glob("notebooks/[0-9]*.py")):
+    for script in sorted(repo.glob("notebooks/[0-9n]*.py")):
         notebook = jupytext.read(script)
         cells = [cell.source for cell in notebook.cells]
         wanted = colab.with_first_cell(notebook, *colab.repository()).cells

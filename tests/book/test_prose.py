@@ -7,7 +7,7 @@ import computed
 import pytest
 
 REPO = Path(__file__).resolve().parents[2]
-CHAPTERS = sorted(REPO.glob("notebooks/[0-9]*.py"))
+CHAPTERS = sorted(REPO.glob("notebooks/[0-9n]*.py"))
 PAGES = [REPO / "README.md", REPO / "CONTRIBUTING.md",
          *sorted((REPO / "book").glob("**/*.md"))]
 
@@ -176,7 +176,7 @@ def test_the_steps_of_renting_add_up():
 
 def test_every_figure_is_spoken_of():
     text = "".join(page.read_text() for page in [
-        *(REPO / "notebooks").glob("[0-9]*.py"),
+        *(REPO / "notebooks").glob("[0-9n]*.py"),
         *(REPO / "book").glob("*.md")])
     named = set(re.findall(r'(?:"name": "|:name: )(fig-[\w-]+)', text))
     spoken = set(re.findall(r"{numref}`(fig-[\w-]+)`", text))

@@ -19,7 +19,7 @@ from packaging.specifiers import SpecifierSet
 from course_lib.showing import plots
 
 REPO = Path(__file__).resolve().parents[2]
-NOTEBOOKS = sorted((REPO / "notebooks").glob("[0-9]*.ipynb"))
+NOTEBOOKS = sorted((REPO / "notebooks").glob("[0-9n]*.ipynb"))
 PROJECT = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
 
 each_notebook = pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_pair_is_in_sync(notebook):
 
 
 def test_no_script_without_its_notebook():
-    scripts = (REPO / "notebooks").glob("[0-9]*.py")
+    scripts = (REPO / "notebooks").glob("[0-9n]*.py")
     assert [s.name for s in scripts
             if not s.with_suffix(".ipynb").exists()] == []
 
