@@ -21,7 +21,7 @@ from course_lib.scaling.fits import Bootstrap, bootstrap, fit
 from course_lib.scaling.rungs import Ladder
 
 RESAMPLES = 400
-LEAST = 2  # budgets to fit a law to
+LEAST = 3  # budgets to fit a law to: they span a decade
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def held_back(ladder: Ladder, floor: float = 0.0):
     budget above the cut: (measured and predicted losses, decades beyond)."""
     budgets = np.unique(ladder.budget)
     rule = ladder[ladder.rate == 1]
-    for cut in range(LEAST, len(budgets)):
+    for cut in range(min(LEAST, len(budgets) - 1), len(budgets)):
         few = rule[rule.budget <= budgets[cut - 1] * 1.001]
         law = fit(*few.runs, floor=floor).law
         for budget in budgets[cut:]:

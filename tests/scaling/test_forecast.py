@@ -1,6 +1,7 @@
 """Forecasts from ladders whose law is known, and the dial on top of them."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from course_lib.scaling.forecasting import (
     extrapolation_error,
     forecast,
     held_back,
+    hindcast,
     rate_error,
     seed_error,
 )
@@ -75,10 +77,28 @@ def test_nine_in_ten_intervals_hold_the_loss_of_a_larger_run(
 def test_what_is_held_back_was_not_seen():
     ladder = invented(noise=1e-6)
     cuts = list(held_back(ladder))
-    assert len(cuts) == 3 + 2 + 1
+    assert len(cuts) == 2 + 1  # of five budgets, three in a fit at least
     for held, far in cuts:
         assert far > 0.4
         assert held["predicted"] == pytest.approx(held["measured"], rel=5e-3)
+
+
+@pytest.mark.parametrize("held", [1, 2])
+def test_hindcasts_hold_what_was_held_back(held, monkeypatch):
+    monkeypatch.setattr("course_lib.scaling.forecasting.RESAMPLES", 60)
+    ladder = invented(noise=0.003)
+    losses, says = hindcast(ladder, held)
+    top = np.unique(ladder.budget)[-held:]
+    ahead = ladder[np.isin(ladder.budget, top) & (ladder.rate == 1)]
+    assert np.array_equal(losses, ahead.loss)
+    assert [one.N for one in says] == list(ahead.N)
+    inside = [one.low <= loss <= one.high
+              for one, loss in zip(says, losses, strict=True)]
+    assert np.mean(inside) >= 0.8
+    # what is held back changes no forecast of it
+    other = replace(ladder, loss=np.where(
+        ladder.budget >= top[0], 9.0, ladder.loss))
+    assert hindcast(other, held)[1] == says
 
 
 def test_a_floor_is_kept_to():
