@@ -18,7 +18,7 @@ from course_lib.presets import load_preset
 from course_lib.recipes import find_recipe
 from course_lib.runs import prepare
 from course_lib.scaling.ladder import VALIDATION, check, measure_all
-from course_lib.scaling.rungs import load, rungs, sized
+from course_lib.scaling.rungs import BUDGETS, load, own, rungs, sized
 from course_lib.stages import (
     RECORDED,
     home,
@@ -38,9 +38,15 @@ def main(arguments=None) -> None:
                         "text lies")
     parser.add_argument("--top", type=float, help="the largest budget in "
                         "FLOP; a share of the scale's own without")
+    parser.add_argument("--budgets", type=int, default=BUDGETS, help="how "
+                        "many, half a decade apart (%(default)s)")
+    parser.add_argument("--own", type=number, help="train the scale's own "
+                        "model on so many tokens as well")
     parser.add_argument("--validation", type=number, default=VALIDATION,
                         help="held-out tokens to measure on (%(default)s)")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--threads", type=int, default=1, help="of each "
+                        "worker (%(default)s)")
     parser.add_argument("--check", action="store_true", help="predict a run "
                         "of the scale's own size, then train it")
     options = parser.parse_args(arguments)
@@ -54,11 +60,14 @@ def main(arguments=None) -> None:
     else:
         run = prepared(preset)
     path = RECORDED / ladder_file(preset)
-    measure_all(run, rungs(preset, options.top), path, options.workers,
-                options.validation)
+    plan = rungs(preset, options.top, options.budgets)
+    if options.own:
+        plan.append(own(preset, options.own))
+    measure_all(run, plan, path, options.workers, options.validation,
+                options.threads)
     if options.check:
-        own = sized(preset, preset.model, preset.tokens)
-        check(run, path, own, loss_floor(preset, load(path)),
+        run_itself = sized(preset, preset.model, preset.tokens)
+        check(run, path, run_itself, loss_floor(preset, load(path)),
               options.validation)
 
 

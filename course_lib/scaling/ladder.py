@@ -47,12 +47,13 @@ def measure(run: Run, rung: Preset, validation: int = VALIDATION,
 
 
 def measure_all(run: Run, plan: list[Rung], path: Path,
-                workers: int = 1, validation: int = VALIDATION) -> None:
+                workers: int = 1, validation: int = VALIDATION,
+                threads: int = 1) -> None:
     """Measure every rung that the file at `path` does not hold, on so many
-    processes of one thread each: the models are so small that threads would
-    mostly wait for each other. Runs of another plan are dropped. All are
-    trained in one number format, that of the widest, so that none is better
-    or worse for its format.
+    processes of so many threads each: one is best where the models are so
+    small that threads would mostly wait for each other. Runs of another plan
+    are dropped. All are trained in one number format, that of the widest, so
+    that none is better or worse for its format.
 
     Beside the runs the file says how many tokens of held-out text they were
     measured on, and how many tokens and bytes all of it has, so that nats
@@ -68,7 +69,8 @@ def measure_all(run: Run, plan: list[Rung], path: Path,
     missing = [rung for rung in wanted if _key(rung) not in held]
     with bar(total=len(plan), initial=len(held), desc="ladder", unit="run",
              mininterval=5) as shown:
-        for done in _measured(run, missing, workers, validation, form):
+        for done in _measured(run, missing, workers, validation, form,
+                              threads):
             held[_key(done["rung"])] = done
             shown.update()
             write_json(path, dict(
@@ -82,8 +84,10 @@ def measure_all(run: Run, plan: list[Rung], path: Path,
 
 
 def _key(rung: dict) -> str:
-    # with the fields that a preset has gained since it was recorded
-    return json.dumps(Rung.from_dict(rung).to_dict(), sort_keys=True)
+    # with the fields that a preset has gained since it was recorded, and
+    # without the budget, which another ladder may round elsewhere
+    return json.dumps(Rung.from_dict(rung | dict(budget=0.0)).to_dict(),
+                      sort_keys=True)
 
 
 def _measured(run: Run, missing: list[dict], workers: int, *how):
@@ -98,10 +102,11 @@ def _measured(run: Run, missing: list[dict], workers: int, *how):
             yield job.result()
 
 
-def _one(folder: Path, rung: dict, validation: int, form: str) -> dict:
+def _one(folder: Path, rung: dict, validation: int, form: str,
+         own_threads: int = 1) -> dict:
     run, began = open_run(folder), time.monotonic()
     state, threads = torch.get_rng_state(), torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(own_threads)
     try:
         loss, curve = measure(run, Rung.from_dict(rung).preset, validation,
                               form)

@@ -119,14 +119,16 @@ class Ladder:
         return self[~largest], self[largest]
 
 
-def rungs(preset: Preset, top: float | None = None) -> list[Rung]:
+def rungs(preset: Preset, top: float | None = None,
+          budgets: int = BUDGETS) -> list[Rung]:
     """The ladder of a preset: the valleys, then the second seeds at their
     middles, then the other learning rates at both ends. `top` is the
-    largest budget in FLOP, a share of the preset's own 6ND without."""
+    largest budget in FLOP, a share of the preset's own 6ND without; five
+    `budgets` span two decades, seven span three."""
     top = top or SHARE * 6 * preset.tokens * count_parameters(
         preset.model).total
     valleys = [_valley(preset, top / APART**step)
-               for step in reversed(range(BUDGETS))]
+               for step in reversed(range(budgets))]
     middles = [valley[len(valley) // 2] for valley in valleys]
     again = [replace(rung, preset=replace(rung.preset, seed=preset.seed + 1))
              for rung in middles]
@@ -134,6 +136,13 @@ def rungs(preset: Preset, top: float | None = None) -> list[Rung]:
         rung.preset, learning_rate=rate * rung.preset.learning_rate))
         for rung in (middles[0], middles[-1]) for rate in RATES]
     return [rung for valley in valleys for rung in valley] + again + checks
+
+
+def own(preset: Preset, tokens: float) -> Rung:
+    """The preset's own model on so many tokens: beyond the valleys, and the
+    nearest to its own run that can be had for a part of the price."""
+    N = count_parameters(preset.model).total
+    return Rung(sized(preset, preset.model, tokens), 6 * N * tokens)
 
 
 def shape(preset: Preset, width: int) -> GPTConfig:
