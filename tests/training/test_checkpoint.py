@@ -210,7 +210,7 @@ def test_others_may_read_what_the_umask_says(tmp_path, umask, mode):
     finally:
         os.umask(before)
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert len(files) == 4
+    assert len(files) == 5
     assert {path.stat().st_mode & 0o777 for path in files} == {mode}
 
 
