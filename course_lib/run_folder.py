@@ -231,9 +231,11 @@ def open_run(folder) -> Run:
         raise ValueError(f"{path} is damaged (it has no {error}): prepare "
                          "the run again in a new folder") from None
     except (ValueError, TypeError) as error:
-        reason = str(error).removeprefix(f"{path} ")
-        raise ValueError(f"{path} is damaged ({one_line(reason)}): prepare "
-                         "the run again in a new folder") from None
+        reason = one_line(str(error).removeprefix(f"{path} "))
+        if not reason.startswith("is damaged"):  # which says it already
+            reason = f"is damaged ({reason})"
+        raise ValueError(f"{path} {reason}: prepare the run again in a new "
+                         "folder") from None
     return Run(folder, record)
 
 

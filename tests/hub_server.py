@@ -13,6 +13,7 @@ prints its port and serves the datasets and models below FOLDER:
                                   "headers" or "body", sent a byte at a time
     headers.json                  headers that files are given instead of
                                   the right ones
+    names.json                    {file: what it is called in lists}
     requests.log                  one line a request: method, path, range
 
 An answer that breaks off has the length of the whole and nine tenths of it.
@@ -225,6 +226,7 @@ class Hub(BaseHTTPRequestHandler):
 
     def entry(self, folder, path):
         name = path.relative_to(folder).as_posix()
+        name = self.plan("names.json").get(name, name)
         if path.is_dir():
             return {"type": "directory", "oid": "0" * 40, "size": 0,
                     "path": name}
@@ -254,7 +256,8 @@ class Hub(BaseHTTPRequestHandler):
             drops = self.plan("drops.json")
             left = drops.get(name, 0)
             if left > 0:
-                (self.root / "drops.json").write_text(json.dumps(drops | {name: left - 1}))
+                (self.root / "drops.json").write_text(
+                    json.dumps(drops | {name: left - 1}))
         return left != 0
 
     def send_json(self, value):

@@ -50,8 +50,10 @@ def be_careful() -> None:
         return
     from huggingface_hub.utils._http import default_client_factory
 
+    pace = Pace(limit), Pace(limit)
+
     def client():
-        made, pace = default_client_factory(), (Pace(limit), Pace(limit))
+        made = default_client_factory()
         made.event_hooks["response"].append(
             lambda response: look_at(response.headers, limit))
         for transport in (made._transport, *made._mounts.values()):
@@ -75,7 +77,7 @@ def look_at(headers, limit: float) -> None:
         raise OSError(f"the server's commit is {commit!r}")
     headers.pop("ratelimit", None)  # says for how long to wait, too
     asked = headers.get("retry-after", "")
-    if not asked.isdigit() or int(asked[:9]) > limit:
+    if not re.fullmatch("[0-9]{1,9}", asked) or int(asked) > limit:
         headers.pop("retry-after", None)
 
 

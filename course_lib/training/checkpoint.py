@@ -49,10 +49,10 @@ def save_checkpoint(folder, step: int, model, optimizer, state: dict) -> Path:
     return final
 
 
-def save_snapshot(folder, step: int, model) -> None:
+def save_snapshot(folder, step: int, model) -> Path:
     """Write folder/step-NNNNNNNN, a checkpoint of weights alone, for looking
     back."""
-    _write(Path(folder), step, {}, {FILES[0]: model.state_dict()})
+    return _write(Path(folder), step, {}, {FILES[0]: model.state_dict()})
 
 
 def _write(folder: Path, step: int, state: dict, files: dict) -> Path:

@@ -285,3 +285,9 @@ def test_two_processes_cannot_begin_at_once(first, mine):
         open_run(mine).begin_from(source.model(), source.tokenizer, "x")
     assert not (mine / FILE).exists()
     assert isinstance(open_run(mine), Run)
+
+
+def test_damage_is_said_once(mine, course):
+    (mine / "run.json").write_text("[" * 100_000)
+    _, _, err = course("train", mine)
+    assert err.count("is damaged") == 1 and "in a new folder" in err
