@@ -147,13 +147,15 @@ class Watched:
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         for at in range(0, len(buffer), self.PIECE):
             piece = buffer[at:at + self.PIECE]
-            began, sent = time.monotonic(), 0
+            began = time.monotonic()
             try:  # once: nobody knows how much of it went before an error
                 self.inner.write(piece, self.goes.limit if timeout is None
                                  else min(timeout, self.goes.limit))
-                sent = len(piece)
-            finally:
-                self.goes.count(time.monotonic() - began, sent)
+            except Exception:
+                self.goes.moved = 0
+                self.goes.count(time.monotonic() - began, 0)
+                raise
+            self.goes.count(time.monotonic() - began, len(piece))
 
     def __getattr__(self, name):
         return getattr(self.inner, name)
