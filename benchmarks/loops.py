@@ -43,6 +43,7 @@ from course_lib.runs import prepare
 from course_lib.sharing.hugging_face import hf_config
 from course_lib.showing.page import RESULTS
 from course_lib.text.corpus import load_corpus
+from course_lib.training import options as trials
 from course_lib.training import trainer
 
 TOKENS = 4_096  # in one step
@@ -73,7 +74,7 @@ def ours(run, preset, folder) -> float:
     """Seconds a step of `course_lib.training.trainer`."""
     folder.mkdir()
     watch = Stopwatch(run.train_tokens)
-    trainer.EVALUATIONS = 1  # so short a run would look at its text each step
+    trials.EVALUATIONS = 1  # so short a run would look at its text each step
     with contextlib.redirect_stderr(io.StringIO()):
         trainer.train(folder, preset, watch, run.val_tokens, device="cpu")
     return watch.seconds

@@ -1,22 +1,25 @@
 """A run folder that is there: opened, read, trained. `runs.prepare` makes it,
 and its first lines say what stands in it."""
 
+import reprlib
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from course_lib.machine.device import memory
-from course_lib.machine.files import read_object, whole_number
+from course_lib.machine.distributed import first_process
+from course_lib.machine.files import read_object, whole_number, write_json
 from course_lib.machine.lines import one_line
+from course_lib.machine.lock import locked
 from course_lib.model.cost import count_parameters
 from course_lib.model.gpt import GPT
 from course_lib.presets import Preset
 from course_lib.text.split import SPLIT_RULES
 from course_lib.text.token_files import AGAIN, COUNTS, Tokens
 from course_lib.text.tokenizer import Tokenizer, load_tokenizer
-from course_lib.training import checkpoint, settings
+from course_lib.training import beginning, checkpoint, settings
 from course_lib.training.log import read_log
 from course_lib.training.trainer import train
 
@@ -121,14 +124,60 @@ class Run:
         return (self.started and bool(log) and "val_loss" in log[-1]
                 and log[-1]["step"] == self.preset.steps)
 
+    @property
+    def begun_from(self) -> dict | None:
+        """Where the weights that it begins with are from, if it does not
+        begin with fresh ones: `path` and `sha256`."""
+        return self.record.get("begun_from")
+
+    def begin_from(self, source: GPT, tokenizer: Tokenizer,
+                   name: str) -> "Run":
+        """Have the training begin with the weights of `source`, which come
+        from the folder `name`; returns the run as it is then.
+
+        Raises ValueError when shapes or tokenizers differ, and when the run
+        has begun with other weights; BlockingIOError when another process is
+        at it.
+        """
+        model = beginning.copied(source, self.preset.model, name, self.folder)
+        if not self.tokenizer.known_as(tokenizer.fingerprint):
+            raise ValueError(
+                f"the tokenizer of {name} is not that of {self.folder}: "
+                f"prepare a run with --tokenizer {shlex.quote(name)}")
+        sha256 = beginning.digest(model)
+        if not first_process():  # the first one writes, before they meet
+            return replace(self, record=self.record | dict(
+                begun_from=dict(path=name, sha256=sha256)))
+        with locked(self.folder):
+            run = open_run(self.folder)
+            before = run.begun_from or dict(sha256=None)
+            if run.started and before["sha256"] != sha256:
+                whose = f"those of {before['path']}" if run.begun_from \
+                    else "fresh ones"
+                raise ValueError(
+                    f"{self.folder} was begun with other weights, {whose}: "
+                    "leave out --from, or prepare a new run")
+            if not run.started:
+                beginning.write(model, self.folder)
+                write_json(self.folder / "run.json", run.record | dict(
+                    begun_from=dict(path=name, sha256=sha256)))
+        return open_run(self.folder)
+
     def train(self, **options):
         """Start or go on training; options as in `course_lib.training.train`.
 
         Raises BlockingIOError when another process is at it.
         """
         self._empty_model()
+        if self.begun_from:
+            options = dict(begin=self._beginning, compares=True) | options
         return train(self.folder, self.preset, self.train_tokens,
                      self.measured_tokens, **options)
+
+    def _beginning(self) -> GPT | None:
+        """The weights that were loaded, until there is a checkpoint."""
+        return None if self.started else beginning.read(
+            self.folder, self._empty_model(), self.begun_from["sha256"])
 
     def model(self, where: str = "cpu") -> GPT:
         """The newest model, in evaluation mode. Raises FileNotFoundError
@@ -149,7 +198,7 @@ class Run:
         """(step, model) at 0, 1, 10 and 100% of the run."""
         for folder in checkpoint.numbered(self.folder / "snapshots"):
             model = self._empty_model()
-            checkpoint.load_weights(folder / "model.safetensors", model)
+            checkpoint.load_snapshot(folder, model)
             yield checkpoint.step_of(folder), model.eval()
 
     def _empty_model(self) -> GPT:
@@ -182,9 +231,11 @@ def open_run(folder) -> Run:
         raise ValueError(f"{path} is damaged (it has no {error}): prepare "
                          "the run again in a new folder") from None
     except (ValueError, TypeError) as error:
-        reason = str(error).removeprefix(f"{path} ")
-        raise ValueError(f"{path} is damaged ({one_line(reason)}): prepare "
-                         "the run again in a new folder") from None
+        reason = one_line(str(error).removeprefix(f"{path} "))
+        if not reason.startswith("is damaged"):  # which says it already
+            reason = f"is damaged ({reason})"
+        raise ValueError(f"{path} {reason}: prepare the run again in a new "
+                         "folder") from None
     return Run(folder, record)
 
 
@@ -192,6 +243,11 @@ def token_files(preset: Preset) -> tuple[str, ...]:
     """The names of a run's token files, the smallest first."""
     return ("val", "train") if preset.layout == "packed" \
         else ("val", "val-rows", "train")
+
+
+# What of a run was there before, and how it is described.
+FROM_ELSEWHERE = dict(tokenizer_from=("path", "fingerprint"),
+                      begun_from=("path", "sha256"))
 
 
 def _check_record(record: dict) -> None:
@@ -203,6 +259,10 @@ def _check_record(record: dict) -> None:
             raise ValueError(f"corpus has {what!r}")
     if record["split"] not in SPLIT_RULES:
         raise ValueError(f"split is {record['split']!r}")
+    for name, parts in FROM_ELSEWHERE.items():
+        if name in record and not all(
+                isinstance(record[name][part], str) for part in parts):
+            raise ValueError(f"{name} is {reprlib.repr(record[name])}")
     for name in token_files(preset):
         for what in COUNTS:
             whole_number(record["files"][name], what)

@@ -2,17 +2,23 @@
 
 What stands in it:
 
-    run.json         preset, corpus, split rule, provenance (written last)
+    run.json         preset, corpus, split rule, provenance (written last);
+                     where its tokenizer and first weights came from, if they
+                     were there before
     tokenizer.json   the vocabulary and its merges
     train.bin val.bin, each with a .json header: the token files; where the
                      recipe reads sentences, val-rows.bin has the validation
                      text once more, as the model is to be measured on it
     log.jsonl timing.jsonl settings.json checkpoints/ snapshots/:
                      written by the trainer
+    beginning.safetensors
+                     the weights that it begins with, if those are another
+                     model's
 """
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from course_lib.machine.device import choose_device
@@ -23,6 +29,7 @@ from course_lib.machine.progress import bar
 from course_lib.presets import Preset
 from course_lib.run_folder import Run, open_run, token_files
 from course_lib.text.documents import Corpus, first_bytes, separators
+from course_lib.text.given_tokenizer import find_tokenizer
 from course_lib.text.rows import sentences
 from course_lib.text.split import choose_split, side
 from course_lib.text.token_files import COUNTS, pack
@@ -42,9 +49,10 @@ MANY_PASSES = 16
 
 def prepare(folder, preset: Preset, corpus: Corpus,
             report: Callable[[str], None] = lambda line: None,
-            forecast: dict | None = None) -> Run:
+            forecast: dict | None = None, tokenizer=None) -> Run:
     """Make a run folder ready for training: tokenizer and token files, and
-    the `forecast` that was made for it.
+    the `forecast` that was made for it. `tokenizer` is a file or a folder
+    that holds one to be taken, and the model's vocabulary is then its own.
 
     Doing it again with the same preset and corpus makes again what is
     damaged, and changes nothing else. Raises FileExistsError when the folder
@@ -59,31 +67,38 @@ def prepare(folder, preset: Preset, corpus: Corpus,
     except UnicodeEncodeError:  # safetensors could not open it again
         raise ValueError(f"{ascii(str(folder))} is not UTF-8: choose another "
                          "name for the run folder") from None
+    given = None if tokenizer is None else find_tokenizer(tokenizer)
+    if given:
+        preset = replace(preset, model=replace(
+            preset.model, vocab_size=given.vocab_size))
     preset.model.check_size()
     wanted = dict(preset=preset.to_dict(),
                   corpus=dict(name=corpus.name,
                               fingerprint=corpus.fingerprint,
                               revision=corpus.revision),
-                  **(dict(forecast=forecast) if forecast else {}))
+                  **(dict(forecast=forecast) if forecast else {}),
+                  **(dict(tokenizer_from=dict(
+                      path=str(tokenizer), fingerprint=given.fingerprint))
+                     if given else {}))
     if (folder / "run.json").exists():
-        return _prepared(folder, wanted, preset, corpus, report)
+        return _prepared(folder, wanted, preset, corpus, report, given)
     if folder.exists() and not folder.is_dir() or not _ours(folder):
         raise FileExistsError(f"{folder} exists and is no run folder: "
                               "choose a new one with --out")
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         if (folder / "run.json").exists():  # by who was first
-            return _prepared(folder, wanted, preset, corpus, report)
-        return _prepare(folder, wanted, preset, corpus, report)
+            return _prepared(folder, wanted, preset, corpus, report, given)
+        return _prepare(folder, wanted, preset, corpus, report, given)
 
 
 def _prepare(folder: Path, wanted: dict, preset: Preset, corpus: Corpus,
-             report) -> Run:
+             report, given: Tokenizer | None) -> Run:
     if found := sum(map(separators, corpus.files)):
         report(f"{found:,} {EOT} in the text separate documents")
     rule = choose_split(corpus.texts())
-    tokenizer = _tokenizer(folder, wanted, report, lambda: _train_tokenizer(
-        preset, corpus, rule))
+    tokenizer = _tokenizer(folder, wanted, report, lambda: (
+        given or _train_tokenizer(preset, corpus, rule)))
     files = {name: _token_file(folder, name, preset, corpus, rule, tokenizer,
                                report) for name in token_files(preset)}
     passes = preset.tokens / files["train"]["tokens"]
@@ -99,11 +114,13 @@ def _prepare(folder: Path, wanted: dict, preset: Preset, corpus: Corpus,
 
 
 def _prepared(folder: Path, wanted: dict, preset: Preset, corpus: Corpus,
-              report) -> Run:
+              report, given: Tokenizer | None) -> Run:
     """A run that was made before: what is damaged of it is made again."""
     run = open_run(folder)
+    taken = run.record.get("tokenizer_from", {}).get("fingerprint")
     if (run.record["preset"] != wanted["preset"] or corpus.fingerprint
-            != run.record["corpus"]["fingerprint"]):
+            != run.record["corpus"]["fingerprint"]
+            or taken != (given and given.fingerprint)):
         raise FileExistsError(f"{folder} holds another run: choose a new "
                               "folder with --out")
     known = {run.record["tokenizer"]} if "tokenizer" in run.record else {
@@ -118,7 +135,7 @@ def _prepared(folder: Path, wanted: dict, preset: Preset, corpus: Corpus,
         rule = run.record["split"]
         if "tokenizer" in broken:
             report("tokenizer.json is damaged: it is made again")
-            tokenizer = _train_tokenizer(preset, corpus, rule)
+            tokenizer = given or _train_tokenizer(preset, corpus, rule)
             _same(not known or any(map(tokenizer.known_as, known)), folder)
             tokenizer.save(folder / "tokenizer.json")
         for name in [name for name in token_files(preset) if name in broken]:
@@ -174,7 +191,8 @@ def _tokenizer(folder: Path, wanted: dict, report, make) -> Tokenizer:
             return load_tokenizer(path)
     path.unlink(missing_ok=True)
     write_json(mark, dict(wanted=wanted, tokenizer=None))
-    report("training a tokenizer")
+    report("training a tokenizer" if "tokenizer_from" not in wanted else
+           f"taking the tokenizer of {wanted['tokenizer_from']['path']}")
     tokenizer = make()
     write_json(mark, dict(wanted=wanted, tokenizer=tokenizer.fingerprint))
     tokenizer.save(path)

@@ -9,6 +9,11 @@ prints its port and serves the datasets and models below FOLDER:
     OWNER/NAME/gated              if it exists, files need a token (401)
     drops.json                    {file name: how many of its downloads break
                                   off}; -1 breaks all of them
+    slow.json                     {part of an address: manner}: "hang", or
+                                  "headers" or "body", sent a byte at a time
+    headers.json                  headers that files are given instead of
+                                  the right ones
+    names.json                    {file: what it is called in lists}
     requests.log                  one line a request: method, path, range
 
 An answer that breaks off has the length of the whole and nine tenths of it.
@@ -20,10 +25,13 @@ Models can also be made and written to, by whoever has the token OWNER-token:
 """
 
 import base64
+import contextlib
 import hashlib
+import itertools
 import json
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -46,6 +54,12 @@ class Hub(BaseHTTPRequestHandler):
         asked = self.headers.get("Range", "")
         with LOCK, (self.root / "requests.log").open("a") as log:
             log.write(f"{self.command} {self.path} {asked}".rstrip() + "\n")
+        self.manner = next((manner for part, manner in self.plan(
+            "slow.json").items() if part in self.path), None)
+        if self.manner in ("hang", "headers"):
+            self.drip(itertools.chain(b"HTTP/1.1 200 OK\r\nX-Slow: ",
+                                      itertools.repeat(ord("a"))))
+            return
         try:
             parts = urlsplit(self.path).path.strip("/").split("/")
             self.answer([unquote(part) for part in parts])
@@ -53,6 +67,20 @@ class Hub(BaseHTTPRequestHandler):
             status, code, words = refused.args
             self.send(status, json.dumps({"error": words}).encode(),
                       {"X-Error-Code": code, "X-Error-Message": words})
+
+    def drip(self, data):
+        """Send bytes one by one, until who waits for them is gone; of one
+        that hangs, none."""
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            for byte in data:
+                if self.manner != "hang":
+                    self.wfile.write(bytes([byte]))
+                time.sleep(0.1)
+
+    def plan(self, name):
+        path = self.root / name
+        return json.loads(path.read_text()) if path.exists() else {}
 
     do_HEAD = do_POST = do_PUT = do_GET
 
@@ -198,6 +226,7 @@ class Hub(BaseHTTPRequestHandler):
 
     def entry(self, folder, path):
         name = path.relative_to(folder).as_posix()
+        name = self.plan("names.json").get(name, name)
         if path.is_dir():
             return {"type": "directory", "oid": "0" * 40, "size": 0,
                     "path": name}
@@ -211,6 +240,7 @@ class Hub(BaseHTTPRequestHandler):
         headers = {"ETag": f'"{checksum(path)}"', "X-Repo-Commit": commit,
                    "X-Linked-Size": str(whole), "Accept-Ranges": "bytes",
                    "X-Linked-Etag": f'"{checksum(path)}"'}
+        headers |= self.plan("headers.json")
         status, asked = 200, self.headers.get("Range")
         if asked:
             first, _, last = asked.removeprefix("bytes=").partition("-")
@@ -222,12 +252,12 @@ class Hub(BaseHTTPRequestHandler):
                   and self.breaks(path.name))
 
     def breaks(self, name):
-        plan = self.root / "drops.json"
         with LOCK:
-            drops = json.loads(plan.read_text()) if plan.exists() else {}
+            drops = self.plan("drops.json")
             left = drops.get(name, 0)
             if left > 0:
-                plan.write_text(json.dumps(drops | {name: left - 1}))
+                (self.root / "drops.json").write_text(
+                    json.dumps(drops | {name: left - 1}))
         return left != 0
 
     def send_json(self, value):
@@ -244,7 +274,8 @@ class Hub(BaseHTTPRequestHandler):
             self.wfile.write(data[:len(data) * 9 // 10])
             self.close_connection = True
         elif self.command != "HEAD":
-            self.wfile.write(data)
+            self.drip(data) if self.manner == "body" \
+                else self.wfile.write(data)
 
     def log_message(self, *arguments):
         pass

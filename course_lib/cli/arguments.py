@@ -119,6 +119,9 @@ def _prepare(add):
     add("--change", nargs="+", type=field_value, metavar="FIELD=VALUE",
         default=[], help="parts of the recipe, such as optimizer=adamw, "
         "norm=layer or rate=0.5, a multiple of the preset's learning rate")
+    add("--tokenizer", metavar="FOLDER", help="take the tokenizer that "
+        "stands there, in a run's folder, one in Hugging Face's format or a "
+        "tokenizer.json, and train none; it sets --vocab")
     add("--out", required=True, metavar="RUN", help="folder to make")
     for name, (flag, text) in (SHAPE | TRAINING).items():
         add(flag, dest=name, help=f"{text}; the preset's without",
@@ -130,6 +133,9 @@ def _prepare(add):
 def _train(add):
     add("--resume", action="store_true", help="go on from the newest "
         "checkpoint, or start where there is none")
+    add("--from", dest="begin", metavar="FOLDER", help="begin with the "
+        "weights that stand there, a run or a model in Hugging Face's "
+        "format, for fine-tuning; shape and tokenizer must be the run's")
     add("--model", metavar="FILE", help="train the GPT in your file (see "
         "`course new`) instead of the package's")
     add("--micro-rows", type=int, help="rows in one forward pass; found by "

@@ -12,6 +12,7 @@ from course_lib.cli.arguments import SHAPE, TRAINING, parser
 from course_lib.cli.export import export
 from course_lib.cli.planning import plan
 from course_lib.cli.reading import (
+    begun,
     is_hugging_face,
     read_model,
     texts_to_evaluate,
@@ -164,13 +165,17 @@ def prepare(options) -> None:
     if not corpus.name.startswith("stories"):
         texts = first_bytes(corpus.texts(), PROSE_TOKENS)
         preset = for_prose(preset, sum(map(len, texts)))
+    if options.tokenizer is not None and options.vocab_size is not None:
+        raise ValueError("--tokenizer sets the size of the vocabulary: leave "
+                         "out --vocab")
     model = {name: getattr(options, name) for name in SHAPE
              if getattr(options, name) is not None}
     run = {name: getattr(options, name) for name in (*TRAINING, "schedule")
            if getattr(options, name) is not None}
     preset = recipe.at(preset)
     preset = replace(preset, model=replace(preset.model, **model), **run)
-    run = prepare(options.out, preset, corpus, say)
+    run = prepare(options.out, preset, corpus, say,
+                  tokenizer=options.tokenizer)
     say(f"ready: course train {quoted(run.folder)}")
     return None
 
@@ -190,6 +195,7 @@ def prepare_dialled(options, corpus) -> None:
     from course_lib.runs import prepare
     fixed = [flag for name, (flag, _) in SHAPE.items()
              if getattr(options, name) is not None]
+    fixed += ["--tokenizer"] * (options.tokenizer is not None)
     if options.preset or options.change or fixed:
         raise ValueError("a budget sets size and recipe's numbers: leave out "
                          + (" ".join(fixed) or "--preset and --change"))
@@ -205,14 +211,14 @@ def prepare_dialled(options, corpus) -> None:
 
 def train(options) -> None:
     """Train a prepared run."""
-    from course_lib.cli.normal import Listener
+    from course_lib.cli.normal import Listener, before_and_after, verdict
     from course_lib.machine.distributed import first_process
-    from course_lib.measuring.bands import judge
     from course_lib.runs import open_run
     run = open_run(options.folder)
     if run.started and not options.resume:
         raise ValueError(f"{run.folder} already has checkpoints: add "
                          "--resume to go on from the newest")
+    run = begun(options, run)
     if run.finished:
         say(f"{run.folder} is trained: course sample {quoted(run.folder)}")
         return None
@@ -220,7 +226,7 @@ def train(options) -> None:
         **beginning(options, run),
         micro_rows=options.micro_rows, number_format=options.precision,
         save_seconds=options.save_seconds, tensorboard=options.tensorboard,
-        **(dict(heard=Listener(run.preset)) if first_process() else {}))
+        **(dict(heard=Listener(run)) if first_process() else {}))
     if not first_process():
         return None
     if result.step < run.preset.steps:
@@ -229,10 +235,13 @@ def train(options) -> None:
             "--resume")
         return 130
     say(figures(result.evaluation))
-    for line in judge(run.preset, result.step, result.evaluation.loss):
+    loss = result.evaluation.loss
+    if said := before_and_after(run, loss):
+        say(said)
+    for line in verdict(run, result.step, loss):
         say(line)
-    if run.forecast:
-        say(outcome(run.forecast, result.evaluation.loss))
+    if run.forecast and not run.begun_from:
+        say(outcome(run.forecast, loss))
 
 
 def outcome(forecast: dict, loss: float) -> str:
@@ -289,8 +298,8 @@ def evaluate(options) -> None:
     else:
         print(figures(result))
         if run and not options.text:
-            from course_lib.measuring.bands import judge
-            for line in judge(run.preset, run.step, result.loss):
+            from course_lib.cli.normal import verdict
+            for line in verdict(run, run.step, result.loss):
                 print(line)
 
 

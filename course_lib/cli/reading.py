@@ -29,6 +29,18 @@ def read_model(folder, device: str | None = None):
     return run.model(device), run.tokenizer, run
 
 
+def begun(options, run):
+    """The run, to begin with the weights of --from where that is given.
+    Raises ValueError where they do not fit."""
+    if options.begin is None:
+        return run
+    if options.model:
+        raise ValueError("--from and --model both say what to begin with: "
+                         "leave one out")
+    model, tokenizer, _ = read_model(options.begin, "cpu")
+    return run.begin_from(model, tokenizer, options.begin)
+
+
 def texts_to_evaluate(paths: list[str]):
     """The documents of files and folders; a run's held-out ones where a run
     is named."""

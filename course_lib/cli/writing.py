@@ -109,6 +109,10 @@ def beginning(options, run) -> dict:
             raise ValueError(f"{run.folder} is trained with the GPT in "
                              f"{kept['file']}: add --model {kept['file']}")
         return dict(compiles=options.compile)
+    if run.begun_from:
+        raise ValueError(f"{run.folder} begins with the weights of "
+                         f"{run.begun_from['path']}: prepare a new run for "
+                         "--model")
     from course_lib.exercises.process import check_file
     from course_lib.exercises.readers_gpt import from_file
     for verdict in check_file(options.model, ["gpt", "first_weights"]):

@@ -10,14 +10,11 @@ import os
 import reprlib
 from pathlib import Path
 
-import tokenizers
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from tokenizers import decoders, models, pre_tokenizers
 
 from course_lib.machine.files import read_object, write_json, write_tensors
-from course_lib.machine.lines import one_line
 from course_lib.model.config import GPTConfig
 from course_lib.model.gpt import GPT
 from course_lib.sampling.quantization import Int8GPT
@@ -28,12 +25,8 @@ from course_lib.sharing.stored import (
     stored_weights,
 )
 from course_lib.sharing.weights import check, filled, placed
-from course_lib.text.tokenizer import (
-    EOT,
-    Tokenizer,
-    checked,
-    load_tokenizer,
-)
+from course_lib.text.given_tokenizer import find_tokenizer
+from course_lib.text.tokenizer import EOT, Tokenizer
 
 FORMATS = (gpt2_format, qwen3_format)
 HEAD = "lm_head.weight"
@@ -97,29 +90,12 @@ def load_hf(folder) -> tuple[GPT, Tokenizer]:
     model's or that changes the text.
     """
     folder = Path(folder)
-    model, tokenizer = from_hf(folder), _tokenizer(folder)
+    model, tokenizer = from_hf(folder), find_tokenizer(folder)
     if tokenizer.vocab_size > model.config.vocab_size:
         raise ValueError(f"the tokenizer in {folder} has "
                          f"{tokenizer.vocab_size} entries and the model "
                          f"{model.config.vocab_size}")
-    return model.eval(), checked(tokenizer, folder)
-
-
-def _tokenizer(folder: Path) -> Tokenizer:
-    pair = folder / "vocab.json", folder / "merges.txt"
-    if (folder / "tokenizer.json").is_file() \
-            or not all(path.is_file() for path in pair):
-        return load_tokenizer(folder / "tokenizer.json")
-    try:
-        bpe = models.BPE.from_file(*map(str, pair))
-    except Exception as error:  # the library raises bare Exception
-        raise ValueError(f"{pair[0]} and {pair[1].name} are no tokenizer: "
-                         f"{one_line(error)}") from None
-    library = tokenizers.Tokenizer(bpe)
-    library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    library.decoder = decoders.ByteLevel()
-    library.add_special_tokens([EOT])
-    return Tokenizer(library)
+    return model.eval(), tokenizer
 
 
 def format_of(config: GPTConfig):

@@ -66,7 +66,7 @@ def _card(run: Run, licence: str | None, name: str, gguf: bool) -> str:
 ---
 # A GPT of {count_parameters(config).total:,} parameters
 
-{_what(config)}
+{_what(run)}
 
 ```python
 from transformers import pipeline
@@ -111,14 +111,22 @@ def facts(run: Run, licence: str | None = None, past: str = FORGETS) -> str:
 """
 
 
-def _what(config) -> str:
+def _what(run: Run) -> str:
+    config = run.preset.model
     return _filled(f"""
         It continues text. The architecture is
         {ARCHITECTURES[format_of(config).MODEL_TYPE]}, with {config.n_layer}
         layers, {config.n_head} heads and {config.n_embd} channels, a context
         of {config.context_length} tokens and a byte-level vocabulary of
-        {config.vocab_size:,}. It was trained from random weights with
+        {config.vocab_size:,}. It was trained from {_beginning(run)} with
         course_lib.""")
+
+
+def _beginning(run: Run) -> str:
+    if not run.begun_from:
+        return "random weights"
+    name = PurePath(run.begun_from["path"]).name
+    return f"the weights of `{one_line(name)}`"
 
 
 def _training(run: Run) -> str:
@@ -130,6 +138,7 @@ def _training(run: Run) -> str:
     return f"""| | |
 |---|---|
 | recipe | `{run.preset.recipe}` of course_lib |
+| began with | {_beginning(run)} |
 | text | {corpus_name(corpus)} |
 | size of the text | {text["bytes"]:,} bytes, {text["tokens"]:,} tokens\
 {padding}, {text["documents"]:,} {pieces} |

@@ -4,6 +4,7 @@ Hub (chapter 5)."""
 import re
 from pathlib import Path
 
+from course_lib.machine.hub_client import be_careful
 from course_lib.machine.lines import one_line
 from course_lib.runs import Run
 from course_lib.sharing.gguf_file import GGUF, require_gguf, write_gguf
@@ -69,6 +70,7 @@ def push(folder, name: str, private: bool = False,
                                     "run again, into a new folder")
     if dry_run:
         return f"{constants.ENDPOINT}/{name}"
+    be_careful()
     api = HfApi()
     try:
         page = api.create_repo(name, private=private or None, exist_ok=True)

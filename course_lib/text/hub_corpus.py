@@ -16,6 +16,7 @@ import reprlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from course_lib.machine.hub_client import COMMIT, be_careful
 from course_lib.machine.lines import one_line
 from course_lib.text.documents import Corpus, make_dataset
 
@@ -24,8 +25,6 @@ BOOKCORPUS = "bookcorpus/bookcorpus"
 CONVERTED = "refs/convert/parquet"
 SENTENCES_A_DOCUMENT = 1000
 ROWS = 100  # read at a time: rows may be long
-TIMEOUT = 30  # seconds for the first answer; the client itself sets none
-COMMIT = re.compile("[0-9a-f]{40}")
 SPEC = re.compile(r"(hub|stream):([\w.-]+/[\w.-]+)(?:@([^#]+))?(?:#(.+))?")
 
 
@@ -57,9 +56,9 @@ def _load(asked: str, name: str, revision: str, column: str = "text",
           streaming: bool = False, sentences: int | None = None) -> Corpus:
     import datasets
     from huggingface_hub import HfApi
+    be_careful()
     with _one_line(asked):
-        commit = HfApi().dataset_info(name, revision=revision,
-                                      timeout=TIMEOUT).sha
+        commit = HfApi().dataset_info(name, revision=revision).sha
         if not COMMIT.fullmatch(commit or ""):  # it becomes a folder's name
             raise OSError(f"{name} is at no commit: the server's answer is "
                           f"{reprlib.repr(commit)}")

@@ -202,9 +202,9 @@ def _check(texts: list[str]) -> None:
         for text in texts:
             text.encode()
     except UnicodeEncodeError as error:
-        raise ValueError("the text holds a lone surrogate, which stands "
-                         "for no character: decode the bytes with "
-                         "errors='replace' first") from error
+        raise ValueError("the text is no UTF-8: it holds a lone surrogate, "
+                         "which stands for no character (in Python decode "
+                         "its bytes with errors='replace')") from error
 
 
 def cut(text: str, size: int) -> Iterator[str]:

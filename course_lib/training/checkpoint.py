@@ -39,15 +39,33 @@ def save_checkpoint(folder, step: int, model, optimizer, state: dict) -> Path:
 
     `state` is anything JSON can hold; it comes back from `load_checkpoint`.
     """
-    folder = Path(folder)
+    final = _write(Path(folder), step, state, {
+        FILES[0]: model.state_dict(),
+        FILES[1]: optimizer_tensors(model, optimizer)})
+    found = checkpoints(folder)
+    place = found.index(final) + 1  # what comes after it was damaged
+    for old in found[:max(0, place - KEEP)] + found[place:]:
+        _remove(old)
+    return final
+
+
+def save_snapshot(folder, step: int, model) -> Path:
+    """Write folder/step-NNNNNNNN, a checkpoint of weights alone, for looking
+    back."""
+    return _write(Path(folder), step, {}, {FILES[0]: model.state_dict()})
+
+
+def _write(folder: Path, step: int, state: dict, files: dict) -> Path:
+    """The tensors of each file and a state.json with their checksums, as
+    folder/step-NNNNNNNN, seen whole or not at all."""
     final = folder / f"step-{step:08d}"
     partial = folder / f"partial-{step:08d}"
     for left in folder.glob("partial-*"):  # by a process that was killed
         shutil.rmtree(left, ignore_errors=True)
     partial.mkdir(parents=True)
-    write_tensors(model.state_dict(), partial / FILES[0])
-    write_tensors(optimizer_tensors(model, optimizer), partial / FILES[1])
-    hashes = {name: _sha256(partial / name) for name in FILES}
+    for name, tensors in files.items():
+        write_tensors(tensors, partial / name)
+    hashes = {name: _sha256(partial / name) for name in files}
     state = dict(step=step, sha256=hashes, **state)
     write_json(partial / "state.json", dict(state, digest=_digest(state)))
     for path in (*partial.iterdir(), partial):
@@ -56,21 +74,7 @@ def save_checkpoint(folder, step: int, model, optimizer, state: dict) -> Path:
         _remove(final)
     os.replace(partial, final)
     _flush(folder)
-    found = checkpoints(folder)
-    place = found.index(final) + 1  # what comes after it was damaged
-    for old in found[:max(0, place - KEEP)] + found[place:]:
-        _remove(old)
     return final
-
-
-def save_snapshot(folder, step: int, model) -> None:
-    """Write folder/step-NNNNNNNN/model.safetensors: weights alone, for
-    looking back."""
-    path = Path(folder) / f"step-{step:08d}" / FILES[0]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    write_tensors(model.state_dict(), partial)
-    os.replace(partial, path)
 
 
 def save_interval(seconds: float, wanted: float | None = None) -> float:
@@ -149,13 +153,33 @@ def load_checkpoint(path, model, optimizer=None) -> dict:
     numbers are damage too, done by the training.
     """
     path = Path(path)
+    state = _verified(path, FILES)
+    if optimizer is not None:
+        tensors = _numbers(path / FILES[1])
+    load_weights(path / FILES[0], model)
+    if optimizer is not None:
+        _restore(optimizer, model, tensors)
+    return state
+
+
+def load_snapshot(path, model) -> None:
+    """Load the weights of a snapshot. Raises as `load_checkpoint` does; one
+    of the first edition has no checksum."""
+    path = Path(path)
+    if (path / "state.json").exists():
+        _verified(path, FILES[:1])
+    load_weights(path / FILES[0], model)
+
+
+def _verified(path: Path, names) -> dict:
+    """The state of a checkpoint in which every byte is as it was saved."""
     try:
         state = json.loads((path / "state.json").read_text())
         if state.pop("digest", _digest(state)) != _digest(state):
             raise ValueError("state.json is not as it was saved")
         if NAME.fullmatch(path.name) and state["step"] != step_of(path):
             raise ValueError(f"it is of step {state['step']}")
-        wrong = [name for name in FILES
+        wrong = [name for name in names
                  if _sha256(path / name) != state["sha256"][name]]
     except PermissionError:  # that is no damage, and says what it is
         raise
@@ -168,11 +192,6 @@ def load_checkpoint(path, model, optimizer=None) -> dict:
     if wrong:
         raise Damaged(f"{path / wrong[0]} is damaged: its checksum is not "
                       "the saved one")
-    if optimizer is not None:
-        tensors = _numbers(path / FILES[1])
-    load_weights(path / FILES[0], model)
-    if optimizer is not None:
-        _restore(optimizer, model, tensors)
     return state
 
 

@@ -23,8 +23,9 @@ class Options:
     hundredth of the time. The model is evaluated after the steps of
     `evaluate_at`, 20 evenly without, on about `curve_tokens`, which without
     take a hundredth of the time, and after the last step on `final_tokens`,
-    all without; `heard(step, loss)` is told the loss each time, in every
-    process.
+    all without; a run that `compares` its end with its beginning is so before
+    the first step too. `heard(step, loss)` is told the loss each time, in
+    every process.
     """
 
     device: str | None = None
@@ -36,6 +37,7 @@ class Options:
     evaluate_at: Iterable[int] | None = None
     curve_tokens: int | None = None
     final_tokens: int | None = None
+    compares: bool = False
     tensorboard: bool = False
     progress: bool = True
     heard: Callable[[int, float], None] = lambda step, loss: None
@@ -47,6 +49,19 @@ class Options:
         if self.save_seconds is not None and not self.save_seconds >= 0:
             raise ValueError("save_seconds must be 0 or more, not "
                              f"{self.save_seconds}")
+
+    def evaluations(self, steps: int) -> set[int]:
+        """The steps of a run after which the model is evaluated."""
+        at = self.evaluate_at
+        if at is None:
+            at = range(0, steps, max(1, steps // EVALUATIONS))
+        return {steps, *at} | ({0} if self.compares else set())
+
+    def tokens_after(self, step: int, preset: Preset) -> int | None:
+        """Held-out tokens that it is then evaluated on; None is all."""
+        if step == preset.steps or step == 0 and self.compares:
+            return self.final_tokens
+        return self.curve_tokens or curve_tokens(preset)
 
 
 def curve_tokens(preset: Preset) -> int:

@@ -9,6 +9,7 @@ from course_lib.machine.device import PRECISIONS
 from course_lib.machine.distributed import World
 from course_lib.machine.files import read_object, write_json
 from course_lib.presets import Preset
+from course_lib.text.token_files import Tokens
 from course_lib.training import checkpoint, processor
 
 FILE = "settings.json"
@@ -29,6 +30,16 @@ def read(folder: Path) -> dict:
     for path in reversed(checkpoint.checkpoints(folder / "checkpoints")):
         found.append(_sensible(_object(path / "state.json").get("settings")))
     return next(filter(None, found), {})
+
+
+def fingerprint(preset: Preset, data: Tokens, validation: Tokens) -> dict:
+    """What a checkpoint can only go on with."""
+    return dict(
+        tokenizer=data.header["tokenizer"], tokens=data.tokens,
+        preset=preset.to_dict(),
+        **{name: tokens.header["sha256"] for name, tokens in (
+            ("data", data), ("validation", validation))
+           if "sha256" in tokens.header})
 
 
 def _object(path: Path) -> dict:

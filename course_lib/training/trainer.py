@@ -8,6 +8,7 @@ a ladder and the lines of chapter 6 are trained here too, without a folder.
 """
 
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -30,12 +31,7 @@ from course_lib.presets import Preset
 from course_lib.text.token_files import Tokens
 from course_lib.training import checkpoint, micro_batch, settings
 from course_lib.training.log import Diverged, Log, read_log
-from course_lib.training.options import (
-    EVALUATIONS,
-    Options,
-    Result,
-    curve_tokens,
-)
+from course_lib.training.options import Options, Result
 from course_lib.training.schedule import learning_rate
 from course_lib.training.signals import stop_signals
 from course_lib.training.start import compiled_loss, start
@@ -45,12 +41,14 @@ SNAPSHOTS = (0.0, 0.01, 0.1, 1.0)  # shares of the run whose weights stay
 
 
 def train(folder, preset: Preset, data: Tokens, validation: Tokens, *,
-          model: GPT | None = None, **options) -> Result:
+          model: GPT | None = None,
+          begin: Callable[[], GPT] | None = None, **options) -> Result:
     """Train in a run folder, from its newest checkpoint or from nothing;
     without a folder (None) nothing is written.
 
     Under torchrun every process calls it, and the first one writes. `model`
-    is what to begin with instead of a fresh GPT. `options` are the fields of
+    is what to begin with instead of a fresh GPT; `begin` is called for one
+    when no other process can write in the folder. `options` are the fields of
     `Options`. SIGTERM and Ctrl-C end the call after a step, with a
     checkpoint to go on from, or KeyboardInterrupt without a folder. Raises
     Diverged when the loss is no longer a number, ValueError when the data or
@@ -60,7 +58,8 @@ def train(folder, preset: Preset, data: Tokens, validation: Tokens, *,
     options = Options(**options)
     world = join(options.device or choose_device())
     with locked(folder) if folder and world.first else nullcontext():
-        run = Trainer(folder, preset, data, validation, options, model)
+        run = Trainer(folder, preset, data, validation, options,
+                      begin() if begin else model)
         with run.bar, stop_signals() as stopping:
             while True:
                 run.snapshot_if_due()
@@ -120,12 +119,8 @@ class Trainer:
 
     def resume(self) -> None:
         """Go on from the newest checkpoint, if there is one."""
-        self.fingerprint = dict(
-            tokenizer=self.data.header["tokenizer"], tokens=self.data.tokens,
-            preset=self.preset.to_dict(),
-            **{name: tokens.header["sha256"] for name, tokens in (
-                ("data", self.data), ("validation", self.validation))
-               if "sha256" in tokens.header})
+        self.fingerprint = settings.fingerprint(self.preset, self.data,
+                                                self.validation)
         state = None
         if self.folder:
             state = checkpoint.load_newest(
@@ -182,10 +177,7 @@ class Trainer:
         self.end = steps if options.stop_at is None \
             else min(options.stop_at, steps)
         self.stop = self.step >= self.end
-        every = max(1, steps // EVALUATIONS)
-        at = options.evaluate_at
-        self.evaluations = {steps} | set(
-            range(0, steps, every) if at is None else at)
+        self.evaluations = options.evaluations(steps)
         self.snapshots = {round(share * steps) for share in SNAPSHOTS
                           } if self.folder else set()
         self.interval = checkpoint.save_interval(0, options.save_seconds)
@@ -229,17 +221,16 @@ class Trainer:
         """A point of the validation curve; the last one is the result."""
         if self.step not in self.evaluations:
             return
-        last, options = self.step == self.preset.steps, self.options
         self.evaluation = evaluate(
             self.model, self.validation, precision=self.precision,
-            world=self.world, max_tokens=options.final_tokens if last
-            else options.curve_tokens or curve_tokens(self.preset))
+            world=self.world,
+            max_tokens=self.options.tokens_after(self.step, self.preset))
         self.log.add(step=self.step,
                      tokens=self.step * self.preset.batch_tokens,
                      val_loss=self.evaluation.loss,
                      val_bits_per_byte=self.evaluation.bits_per_byte)
         self.log.flush()
-        options.heard(self.step, self.evaluation.loss)
+        self.options.heard(self.step, self.evaluation.loss)
         self.mark = time.monotonic()
 
     def batch(self):

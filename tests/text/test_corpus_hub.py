@@ -311,6 +311,39 @@ def test_a_revision_is_a_commit_and_no_path(hub, tmp_path):
     assert "\x1b" not in err and not (tmp_path / "home" / "hub").exists()
 
 
+SLOW = {"one/revision": "hang", "two/tree": "body",
+        "three/resolve": "headers", "four/resolve": "body"}
+
+
+@pytest.mark.parametrize("kind", ["hub", "stream"])
+def test_a_server_that_never_answers_or_drips_is_left(hub, tmp_path, kind,
+                                                      monkeypatch):
+    """Wherever in the course of a download that begins."""
+    monkeypatch.setenv("COURSE_HUB_SECONDS", "1")
+    names = sorted({part.partition("/")[0] for part in SLOW})
+    for name in names:
+        hub.put(f"slow/{name}", OLD, text=["a"] * 300)
+    (hub.root / "slow.json").write_text(json.dumps(
+        {f"slow/{part}": manner for part, manner in SLOW.items()}))
+    began = time.monotonic()
+    code, out, err = hub.run(COURSE, tmp_path / "run", *(
+        f"{kind}:slow/{name}" for name in names), home=tmp_path / "home")
+    assert time.monotonic() - began < 60
+    assert (code, out.split()) == (0, ["2"] * len(names)), err
+    lines = [line for line in err.splitlines()
+             if line.startswith("course prepare: ")]
+    for name, line in zip(names, lines, strict=True):
+        assert line.startswith(f"course prepare: cannot load {kind}:slow/"
+                               f"{name}@main from the Hugging Face Hub "
+                               "(TooSlow: only "), line
+        assert "seconds of waiting; $COURSE_HUB_SECONDS sets" in line
+    assert not list(tmp_path.glob("run*"))
+    (hub.root / "slow.json").unlink()  # what was left half is not taken
+    found = hub.read(*(f"{kind}:slow/{name}" for name in names),
+                     home=tmp_path / "home")
+    assert all(corpus["texts"] == ["a"] * 300 for corpus in found)
+
+
 def test_an_older_copy_is_not_taken_for_the_asked_one(hub, tmp_path):
     # The client does so, with a warning, when it can ask for no more than
     # the commit; and reads a folder of that name, without one.

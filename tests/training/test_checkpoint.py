@@ -100,6 +100,26 @@ def test_damage_is_named_and_the_one_before_is_used(folder, name, damage):
                      *said)
 
 
+def test_a_flipped_bit_in_a_snapshot_is_named(tmp_path):
+    """It parses, and its values are other ones."""
+    ours, model = trained(7)[0], trained(8)[0]
+    path = checkpoint.save_snapshot(tmp_path, 30, ours)
+    checkpoint.load_snapshot(path, model)
+    assert torch.equal(model.head, ours.head)
+    weights = path / "model.safetensors"
+    for place in (-1, -2, weights.stat().st_size // 2):
+        whole = weights.read_bytes()
+        broken = bytearray(whole)
+        broken[place] ^= 1
+        weights.write_bytes(broken)
+        load_file(weights)
+        with pytest.raises(Damaged, match=f"{weights} is damaged"):
+            checkpoint.load_snapshot(path, model)
+        weights.write_bytes(whole)
+    (path / "state.json").unlink()  # as the first edition wrote them
+    checkpoint.load_snapshot(path, model)
+
+
 def test_a_flipped_bit_anywhere_in_the_state_is_noticed(folder):
     path = folder / "step-00000020" / "state.json"
     whole = json.loads(path.read_text())
@@ -210,7 +230,7 @@ def test_others_may_read_what_the_umask_says(tmp_path, umask, mode):
     finally:
         os.umask(before)
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert len(files) == 4
+    assert len(files) == 5
     assert {path.stat().st_mode & 0o777 for path in files} == {mode}
 
 
