@@ -99,8 +99,25 @@ def test_a_gpt_is_read_as_its_surprisal_says():
     assert nats == pytest.approx(surprisal(model, ids)[4:], rel=1e-4)
     logits = model(torch.tensor([ids]))[0]
     assert likeliest == logits[4:].argmax(-1).tolist()
-    # past the context only its last tokens are read
-    assert reader(model)([7] * 9 + ids, 9 + 5)[0] == pytest.approx(nats)
+    # before the context nothing is read
+    assert reader(model)([7] * 9 + ids, 14)[0][2:] == pytest.approx(
+        reader(model)([8] * 9 + ids, 14)[0][2:])
+
+
+def test_more_than_a_context_is_read_in_parts():
+    """Each token given half a context or more, and all that are asked."""
+    torch.manual_seed(0)
+    model = GPT(tiny.PRESET.model).eval()
+    T = tiny.PRESET.model.context_length
+    ids = torch.randint(300, (3 * T + 1,)).tolist()
+    nats, likeliest = reader(model)(ids, 1)
+    assert len(nats) == 3 * T and len(likeliest) == len(nats) + 1
+    for place in range(1, len(ids)):
+        given = [reader(model)(ids[first:place + 1], place - first)[0]
+                 for first in range(max(0, place - T),
+                                    max(0, place - T // 2) + 1)]
+        assert any(one == pytest.approx([nats[place - 1]], rel=1e-4)
+                   for one in given)
 
 
 def test_intervals():
