@@ -42,18 +42,19 @@ def judge(read, tokenizer, items, pairs) -> dict:
     the passage has the word: accuracy and mean nats of the word."""
     cloze = []
     for seen in (True, False):
-        for whole in (True, False):
+        asked = [item for item in items if item.seen == seen]
+        for whole in (True, False) if asked else ():
             answers = [answer(read, tokenizer, item, whole)
-                       for item in items if item.seen == seen]
+                       for item in asked]
             cloze.append(dict(
                 word_seen=seen, given="passage" if whole else "sentence",
                 right=share([a.right for a in answers]),
                 nats=average([a.nats for a in answers])))
     right = {kind: [prefers(read, tokenizer, pair) for pair in pairs
                     if pair.kind == kind] for kind in KINDS}
+    right["all pairs"] = sum(right.values(), [])
     return dict(cloze=cloze, pairs={
-        kind: share(of) for kind, of in right.items() if of},
-        all_pairs=share(sum(right.values(), [])))
+        kind: share(of) for kind, of in right.items() if of})
 
 
 def said(model, tokenizer, item) -> dict:
@@ -107,8 +108,7 @@ def main() -> None:
             print(f"  word {'seen' if row['word_seen'] else 'new':>4}, given "
                   f"the {row['given']:<8}  {in_words(row['right'])}, "
                   f"{row['nats']['mean']:.2f} nats")
-        for kind, row in {**one["pairs"], "all pairs": one[
-                "all_pairs"]}.items():
+        for kind, row in one["pairs"].items():
             print(f"  {kind:<26} {in_words(row)}")
 
 
