@@ -63,11 +63,11 @@ def cloze_items(texts: Iterable[str], count: int) -> list[Item]:
     The rule: the last sentence has 6 to 40 words, and its last word, of
     four letters or more, is not in it before; whole sentences of the same
     document go before it, as few as have 50 words, and 100 at most. Of all
-    such passages those count whose text has the smallest sha256, so that
-    the choice depends on nothing but the texts.
+    such passages those count whose text, word included, has the smallest
+    sha256, so that the choice depends on nothing but the texts.
     """
     found = sorted({item for text in texts for item in _items(text)},
-                   key=lambda item: digest(item.prompt(True)))
+                   key=lambda item: digest(f"{item.prompt(True)} {item.word}"))
     return [item for seen in (True, False)
             for item in [i for i in found if i.seen == seen][:count]]
 
