@@ -155,6 +155,10 @@ def _train(add):
 def _evaluate(add):
     add("--text", nargs="+", help="files or folders instead of the run's "
         "validation text; a run's folder stands for its validation text")
+    add("--by-document", action="store_true", help="read each document by "
+        "itself and leave end-of-text out of the count, as "
+        "lm-evaluation-harness does; without, windows go on across documents "
+        "and end-of-text counts")
     add("--json", action="store_true", help="print JSON")
 
 

@@ -285,11 +285,15 @@ def evaluate(options) -> None:
             texts = texts_to_evaluate(options.text)
             result = evaluate_text(
                 model, tokenizer, texts, shown.update, precision=precision,
-                layout=run.preset.layout if run else "packed")
+                layout=run.preset.layout if run else "packed",
+                by_document=options.by_document)
         else:
-            shown.total = run.measured_tokens.targets
-            result = evaluate(model, run.measured_tokens,
-                              precision=precision, progress=shown.update)
+            data = run.val_tokens if options.by_document \
+                else run.measured_tokens
+            shown.total = data.targets
+            result = evaluate(model, data, precision=precision,
+                              progress=shown.update,
+                              by_document=options.by_document)
     if options.json:
         print(to_json(dict(
             loss=result.loss, perplexity=result.perplexity,
@@ -297,7 +301,7 @@ def evaluate(options) -> None:
             bytes=result.bytes)))
     else:
         print(figures(result))
-        if run and not options.text:
+        if run and not options.text and not options.by_document:
             from course_lib.cli.normal import verdict
             for line in verdict(run, run.step, result.loss):
                 print(line)

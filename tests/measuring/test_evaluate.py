@@ -1,6 +1,8 @@
 """Evaluation, against values that can be worked out by hand."""
 
 import math
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -173,3 +175,45 @@ def test_a_damaged_token_file_is_named(data):
     data.path.write_bytes(data.path.read_bytes()[:-2])
     with pytest.raises(ValueError, match="course prepare` once more"):
         Tokens(data.path)
+
+
+def test_each_document_by_itself(data, texts, tokenizer):
+    """As the harness cuts: every token but end-of-text once, from the end-of
+    text before its document on, and the last window as long as it can be."""
+    model, total, counted = random_model(), 0.0, 0
+    for text in texts:
+        ids = tokenizer.encode(text)
+        done = 0
+        while done < len(ids):
+            new = min(T, len(ids) - done)
+            end = done + new
+            given = [tokenizer.eot, *ids][max(0, end - T):end]
+            logits = model(torch.tensor([given]))[0, -new:]
+            total += F.cross_entropy(logits, torch.tensor(ids[done:end]),
+                                     reduction="sum").item()
+            done, counted = end, counted + new
+    result = evaluate(model, data, by_document=True)
+    assert result.tokens == counted == data.tokens - data.documents - 1
+    assert result.loss * result.tokens == pytest.approx(total, rel=1e-9)
+    assert result.bytes == data.bytes == sum(
+        len(text.encode()) for text in texts)
+    assert evaluate_text(model, tokenizer, texts, by_document=True) == result
+    assert evaluate(model, data).loss != pytest.approx(result.loss, rel=1e-4)
+
+
+def test_short_and_empty_documents_by_themselves(tokenizer):
+    model = random_model()
+    short = evaluate_text(model, tokenizer, ["cat", "", "the"],
+                          by_document=True)
+    ids = [tokenizer.encode(text) for text in ("cat", "the")]
+    assert short.tokens == sum(map(len, ids)) and short.bytes == 6
+    alone = [evaluate_text(model, tokenizer, [text], by_document=True)
+             for text in ("cat", "the")]
+    assert short.loss * short.tokens == pytest.approx(sum(
+        one.loss * one.tokens for one in alone))
+    with pytest.raises(ValueError, match="empty"):
+        evaluate_text(model, tokenizer, [""], by_document=True)
+    with pytest.raises(ValueError, match="a sentence a row"):
+        with tempfile.TemporaryDirectory() as folder:
+            evaluate(model, pack(["the cat"], tokenizer, Path(
+                folder, "rows.bin"), row=T), by_document=True)
