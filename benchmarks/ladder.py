@@ -62,7 +62,7 @@ def main(arguments=None) -> None:
     path = RECORDED / ladder_file(preset)
     plan = rungs(preset, options.top, options.budgets)
     if options.own:
-        plan.append(own(preset, options.own))
+        plan.insert(0, own(preset, options.own))
     measure_all(run, plan, path, options.workers, options.validation,
                 options.threads)
     if options.check:
