@@ -9,8 +9,8 @@ What stands in it:
     train.bin val.bin, each with a .json header: the token files; where the
                      recipe reads sentences, val-rows.bin has the validation
                      text once more, as the model is to be measured on it
-    log.jsonl timing.jsonl settings.json checkpoints/ snapshots/:
-                     written by the trainer
+    log.jsonl timing.jsonl settings.json sessions.json checkpoints/
+    snapshots/:      written by the trainer
     beginning.safetensors
                      the weights that it begins with, if those are another
                      model's

@@ -221,7 +221,7 @@ def train(options) -> None:
     run = begun(options, run)
     if run.finished:
         say(f"{run.folder} is trained: course sample {quoted(run.folder)}")
-        return None
+        return say(history(run))
     result = run.train(
         **beginning(options, run),
         micro_rows=options.micro_rows, number_format=options.precision,
@@ -235,6 +235,7 @@ def train(options) -> None:
             "--resume")
         return 130
     say(figures(result.evaluation))
+    say(history(run))
     loss = result.evaluation.loss
     if said := before_and_after(run, loss):
         say(said)
@@ -242,6 +243,13 @@ def train(options) -> None:
         say(line)
     if run.forecast and not run.begun_from:
         say(outcome(run.forecast, loss))
+
+
+def history(run) -> str:
+    """How long a run was trained and how often that was interrupted."""
+    from course_lib.training.sessions import in_words
+    words = f", {in_words(run.sessions)}" if run.sessions else ""
+    return f"trained for {duration(run.hours)} of wall clock{words}"
 
 
 def outcome(forecast: dict, loss: float) -> str:
