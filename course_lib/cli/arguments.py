@@ -80,7 +80,7 @@ FOLDERS = {
     "evaluate": "a run folder, or with --text a folder in Hugging Face's "
                 "format",
     "sample": "a run folder, or one in Hugging Face's format",
-    "export": "a run folder",
+    "export": "a run folder, or one in Hugging Face's format",
 }
 
 
@@ -155,6 +155,8 @@ def _train(add):
 def _evaluate(add):
     add("--text", nargs="+", help="files or folders instead of the run's "
         "validation text; a run's folder stands for its validation text")
+    add("--held-out", action="store_true", help="of --text only the documents "
+        "that the hash rule keeps out of training, such as books")
     add("--json", action="store_true", help="print JSON")
 
 
@@ -183,6 +185,9 @@ def _export(add):
     add("--page", action="store_true", help="write the model as one HTML "
         "file in which it speaks: DIR/page.html, or RUN/page.html without "
         "--to")
+    add("--precision", choices=["bfloat16", "float16", "float32"],
+        help="round the weights to this number format in DIR; a run's are "
+        "float32 without")
     add("--gguf", action="store_true", help="also write DIR/model.gguf, for "
         "llama.cpp")
     add("--push", metavar="OWNER/NAME", help="also publish it under this "

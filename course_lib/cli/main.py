@@ -281,6 +281,8 @@ def evaluate(options) -> None:
     from course_lib.machine.progress import bar
     from course_lib.measuring.evaluation import evaluate, evaluate_text
     from course_lib.training.processor import usable
+    if options.held_out and not options.text:
+        raise ValueError("--held-out goes with --text")
     if not options.text and is_hugging_face(options.folder):
         raise ValueError(f"{options.folder} has no validation text: add "
                          "--text, with files or with a run's folder")
@@ -290,7 +292,7 @@ def evaluate(options) -> None:
     precision = run and autocast(device, usable(run.number_format, device))
     with bar(unit=" tokens", delay=2, leave=False) as shown:
         if options.text:
-            texts = texts_to_evaluate(options.text)
+            texts = texts_to_evaluate(options.text, options.held_out)
             result = evaluate_text(
                 model, tokenizer, texts, shown.update, precision=precision,
                 layout=run.preset.layout if run else "packed")
