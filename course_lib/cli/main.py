@@ -155,6 +155,8 @@ def prepare(options) -> None:
     options.recipe = options.recipe or ("modern" if dialled else "gpt2")
     corpus = load_corpus(*(options.corpus or [
         load_preset(options.preset).corpus]))
+    if corpus.note:
+        say(corpus.note)
     if dialled:
         return prepare_dialled(options, corpus)
     preset, recipe = load_preset(options.preset), find_recipe(options.recipe)

@@ -15,6 +15,7 @@ from course_lib.measuring.evaluation import Evaluation
 from course_lib.model.cost import count_parameters, flops_per_token
 from course_lib.runs import Run
 from course_lib.sharing.hugging_face import format_of
+from course_lib.text.listed_books import DATASET
 from course_lib.training.sessions import in_words
 
 HUB_CORPUS = re.compile(r"(?:hub|stream):([^@#]+)")
@@ -204,8 +205,9 @@ def front(run: Run, licence: str | None) -> str:
         lines.append(f"license: {licence}")
     corpus = run.record["corpus"]["name"]
     found = HUB_CORPUS.match(corpus)
-    if found or corpus == "bookcorpus":
-        name = found[1] if found else "bookcorpus/bookcorpus"
+    named = {"bookcorpus": "bookcorpus/bookcorpus", "books": DATASET}
+    if found or corpus in named:
+        name = found[1] if found else named[corpus]
         lines += ["datasets:", f"- {name}"]
     return "\n".join(lines)
 
@@ -215,6 +217,10 @@ def corpus_name(name: str) -> str:
     if name.startswith("stories:"):
         return (f"{int(name.partition(':')[2]):,} short stories made up by "
                 "a grammar in course_lib")
+    if name == "books":
+        return f"public-domain books of `{DATASET}` of the Hugging Face Hub"
+    if name.startswith("books:"):
+        return f"public-domain books, {corpus_name(name[6:])}"
     if name == "bookcorpus" or HUB_CORPUS.match(name):
         return f"`{name}` of the Hugging Face Hub"
     parts = [f"`{PurePath(part).name}`" for part in name.split(", ")]
