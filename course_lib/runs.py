@@ -118,7 +118,9 @@ def _prepared(folder: Path, wanted: dict, preset: Preset, corpus: Corpus,
     """A run that was made before: what is damaged of it is made again."""
     run = open_run(folder)
     taken = run.record.get("tokenizer_from", {}).get("fingerprint")
-    if (run.record["preset"] != wanted["preset"] or corpus.fingerprint
+    # the corpus that a scale has by itself says nothing of this one
+    if (run.record["preset"] != wanted["preset"] | dict(
+            corpus=run.preset.corpus) or corpus.fingerprint
             != run.record["corpus"]["fingerprint"]
             or taken != (given and given.fingerprint)):
         raise FileExistsError(f"{folder} holds another run: choose a new "

@@ -107,9 +107,9 @@ def _budget(add):
 
 def _prepare(add):
     add("--corpus", nargs="+", metavar="CORPUS", help="stories[:COUNT], "
-        "books, bookcorpus, hub:OWNER/NAME[@REVISION][#COLUMN] of the Hugging Face "
-        "Hub (stream:... keeps no copy), or files and folders of text; the "
-        "preset's without")
+        "books, bookcorpus, hub:OWNER/NAME[@REVISION][#COLUMN] of the "
+        "Hugging Face Hub (stream:... keeps no copy), or files and folders "
+        "of text; the preset's without")
     add("--preset", default=None, help="the scale: smoke, laptop, evening or "
         "full; $COURSE_SCALE or laptop without")
     _budget(add)

@@ -49,7 +49,9 @@ def key(title: str, author: str) -> tuple[str, str]:
     words = re.findall(r"\w+", SUBTITLE.split(title)[0].replace("'", ""))
     last = author.split(",")[0] if "," in author \
         else (author.split() or [""])[-1]
-    return " ".join(words[words[:1] and words[0] in ARTICLES:]), last.strip()
+    if words and words[0] in ARTICLES:
+        del words[0]
+    return " ".join(words), last.strip()
 
 
 def load_listed_books() -> Corpus:
@@ -123,4 +125,4 @@ def as_listed(text: str) -> str:
     lines = text.split("\n")
     if sum(len(line) > WRAPPED for line in lines) > len(lines) / 100:
         return text
-    return re.sub(r"(?<=[^\n])\n(?=[^\s])", " ", text)
+    return re.sub(r"^(\S.*)\n(?=\S)", r"\1 ", text, flags=re.M)
