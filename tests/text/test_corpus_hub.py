@@ -124,7 +124,7 @@ def wrapped(title, number):
     and quotes that are curved."""
     texts = "\n\n".join("\u201cSo it was.\u201d " + text.replace("\n", " ")
                         for text in stories.stories(20 + number))
-    return f"{title.upper()}\n\nCONTENTS\n\n" + "\n\n".join(
+    return f"{title.upper()}\n\nCONTENTS\n\nCHAPTER I\n\n" + "\n\n".join(
         fill(part, 70) for part in texts.split("\n\n"))
 
 
