@@ -213,7 +213,12 @@ def prepare_dialled(options, corpus) -> None:
 
 def train(options) -> None:
     """Train a prepared run."""
-    from course_lib.cli.normal import Listener, before_and_after, verdict
+    from course_lib.cli.normal import (
+        Listener,
+        before_and_after,
+        outcome,
+        verdict,
+    )
     from course_lib.machine.distributed import first_process
     from course_lib.runs import open_run
     run = open_run(options.folder)
@@ -252,16 +257,6 @@ def history(run) -> str:
     from course_lib.training.sessions import in_words
     words = f", {in_words(run.sessions)}" if run.sessions else ""
     return f"trained for {duration(run.hours)} of wall clock{words}"
-
-
-def outcome(forecast: dict, loss: float) -> str:
-    """What was predicted of a run, and how it ended."""
-    low, high = forecast["low"], forecast["high"]
-    where = "within" if low <= loss <= high else \
-        "above" if loss > high else "below"
-    return (f"predicted {forecast['loss']:.3f} ({forecast['level']:.0%}: "
-            f"{low:.3f} to {high:.3f}), measured {loss:.3f}: {where} the "
-            "interval")
 
 
 def quoted(path) -> str:
