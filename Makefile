@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+MODEL ?= book/models/books
 
 # One home for models and downloads, whichever folder a command runs in.
 export COURSE_HOME ?= $(CURDIR)/runs
@@ -16,12 +17,22 @@ PYTEST := $(BIN)/python -m pytest -rfEs --durations=10
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help env book pdf zip links test quick unit notebooks pages \
-  pairs timings constraints clean
+.PHONY: help hello shipped env book pdf zip links test quick unit \
+  notebooks pages pairs timings constraints clean
 
 help: ## list these verbs
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) \
 	  | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+# One thread: on a busy machine two wait for each other at every product.
+hello: shipped $(INSTALLED) ## a page of text by the model of the book
+	@OMP_NUM_THREADS=1 $(BIN)/python -m course_lib sample "$(MODEL)" \
+	  --prompt "life is about" --tokens 300 --seed 0 --stream
+
+shipped: # asked before anything is installed
+	@$(if $(shell cat "$(MODEL)/config.json" "$(MODEL)/run.json" 2>&-),,$(error \
+	  no model in $(MODEL): the one of the book is not there yet; \
+	  `make hello MODEL=FOLDER` takes a run, or another in its format))
 
 env: $(INSTALLED) ## create .venv/ with every dependency, once
 

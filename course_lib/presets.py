@@ -100,7 +100,7 @@ PRESETS = {preset.name: preset for preset in (
                      n_layer=4, n_head=4, n_embd=128),
            tokens=4_000_000, batch_tokens=1_024,
            learning_rate=6e-3, warmup_steps=200),
-    Preset("evening", "bookcorpus",
+    Preset("evening", "books",
            GPTConfig(vocab_size=8_192, context_length=256,
                      n_layer=8, n_head=4, n_embd=256),
            tokens=150_000_000, batch_tokens=16_384,

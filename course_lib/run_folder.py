@@ -19,7 +19,7 @@ from course_lib.presets import Preset
 from course_lib.text.split import SPLIT_RULES
 from course_lib.text.token_files import AGAIN, COUNTS, Tokens
 from course_lib.text.tokenizer import Tokenizer, load_tokenizer
-from course_lib.training import beginning, checkpoint, settings
+from course_lib.training import beginning, checkpoint, sessions, settings
 from course_lib.training.log import read_log
 from course_lib.training.trainer import train
 
@@ -105,6 +105,17 @@ class Run:
     def timing(self) -> list[dict]:
         """The records of timing.jsonl, oldest first."""
         return read_log(self.folder / "timing.jsonl")
+
+    @property
+    def sessions(self) -> list[dict]:
+        """When it was trained and on what, oldest first, and how often that
+        was interrupted (`training.sessions`)."""
+        return sessions.read(self.folder)
+
+    @property
+    def hours(self) -> float:
+        """Of wall clock that training took so far, lost steps included."""
+        return sessions.spent(self.folder) / 3600
 
     @property
     def started(self) -> bool:
@@ -195,7 +206,7 @@ class Run:
         return model.to(where).eval()
 
     def snapshots(self) -> Iterator[tuple[int, GPT]]:
-        """(step, model) at 0, 1, 10 and 100% of the run."""
+        """(step, model) at 0, 1, 10, 30 and 100% of the run."""
         for folder in checkpoint.numbered(self.folder / "snapshots"):
             model = self._empty_model()
             checkpoint.load_snapshot(folder, model)

@@ -9,8 +9,8 @@ What stands in it:
     train.bin val.bin, each with a .json header: the token files; where the
                      recipe reads sentences, val-rows.bin has the validation
                      text once more, as the model is to be measured on it
-    log.jsonl timing.jsonl settings.json checkpoints/ snapshots/:
-                     written by the trainer
+    log.jsonl timing.jsonl settings.json sessions.json checkpoints/
+    snapshots/:      written by the trainer
     beginning.safetensors
                      the weights that it begins with, if those are another
                      model's
@@ -118,7 +118,9 @@ def _prepared(folder: Path, wanted: dict, preset: Preset, corpus: Corpus,
     """A run that was made before: what is damaged of it is made again."""
     run = open_run(folder)
     taken = run.record.get("tokenizer_from", {}).get("fingerprint")
-    if (run.record["preset"] != wanted["preset"] or corpus.fingerprint
+    # the corpus that a scale has by itself says nothing of this one
+    if (run.record["preset"] != wanted["preset"] | dict(
+            corpus=run.preset.corpus) or corpus.fingerprint
             != run.record["corpus"]["fingerprint"]
             or taken != (given and given.fingerprint)):
         raise FileExistsError(f"{folder} holds another run: choose a new "

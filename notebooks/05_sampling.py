@@ -63,12 +63,16 @@ def speak(model, prompt=prompt, tokens=60, **options):
 
 # %%
 books = load_result("books.json")
+last = books["samples"][-1]["step"]
+moments = [round(sample["step"] / last, 2) for sample in books["samples"]]
+steps = [round(share * run.preset.steps) for share in moments]
 columns = {
     "the built-in stories": [speak(m, tokens=80)
-                             for _, m in run.snapshots()],
+                             for step, m in run.snapshots()
+                             if step in steps],
     "real books": [sample["text"] for sample in books["samples"]]}
-shares = ["0% of the steps", "1%", "10%", "all of them"]
-side_by_side("One prompt, two models, four moments of their training.",
+shares = [f"{share:.0%} of the steps" for share in moments]
+side_by_side("One prompt, two models, some moments of their training.",
              columns, shares)
 
 # %% [markdown]

@@ -63,8 +63,8 @@ def attempt(folder, at=0, verb=verb):
 def made(folder):
     found = tiny.contents(folder)
     return {name: value for name, value in found.items()
-            if verb == "prepare" or name != "timing.jsonl"
-            and not name.endswith("state.json")}
+            if verb == "prepare" or not name.endswith(
+                ("timing.jsonl", "state.json", "sessions.json"))}
 
 
 def fresh(name):

@@ -104,7 +104,7 @@ def test_its_surprisal_is_its_log_probability(whole):
 
 def test_its_snapshots_open(whole):
     steps = [step for step, _ in whole.snapshots()]
-    assert steps == [0, 1, 6, 60]
+    assert steps == [0, 1, 6, 18, 60]
 
 
 @pytest.mark.parametrize("name", RECIPES)

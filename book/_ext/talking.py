@@ -63,7 +63,7 @@ def speakers() -> list[Speaker]:
         found.append(_speaker(
             folder.name, f"{folder.name.capitalize()}: the model that comes "
             "with the book", f"{count:,} parameters; its card stands below.",
-            model, tokenizer))
+            model.float(), tokenizer))  # 16 bits are few to compute in
     return found
 
 

@@ -80,7 +80,7 @@ FOLDERS = {
     "evaluate": "a run folder, or with --text a folder in Hugging Face's "
                 "format",
     "sample": "a run folder, or one in Hugging Face's format",
-    "export": "a run folder",
+    "export": "a run folder, or one in Hugging Face's format",
 }
 
 
@@ -107,9 +107,9 @@ def _budget(add):
 
 def _prepare(add):
     add("--corpus", nargs="+", metavar="CORPUS", help="stories[:COUNT], "
-        "bookcorpus, hub:OWNER/NAME[@REVISION][#COLUMN] of the Hugging Face "
-        "Hub (stream:... keeps no copy), or files and folders of text; the "
-        "preset's without")
+        "books, bookcorpus, hub:OWNER/NAME[@REVISION][#COLUMN] of the "
+        "Hugging Face Hub (stream:... keeps no copy), or files and folders "
+        "of text; the preset's without")
     add("--preset", default=None, help="the scale: smoke, laptop, evening or "
         "full; $COURSE_SCALE or laptop without")
     _budget(add)
@@ -159,6 +159,8 @@ def _evaluate(add):
         "itself and leave end-of-text out of the count, as "
         "lm-evaluation-harness does; without, windows go on across documents "
         "and end-of-text counts")
+    add("--held-out", action="store_true", help="of --text only the documents "
+        "that the hash rule keeps out of training, such as books")
     add("--json", action="store_true", help="print JSON")
 
 
@@ -187,6 +189,9 @@ def _export(add):
     add("--page", action="store_true", help="write the model as one HTML "
         "file in which it speaks: DIR/page.html, or RUN/page.html without "
         "--to")
+    add("--precision", choices=["bfloat16", "float16", "float32"],
+        help="round the weights to this number format in DIR; a run's are "
+        "float32 without")
     add("--gguf", action="store_true", help="also write DIR/model.gguf, for "
         "llama.cpp")
     add("--push", metavar="OWNER/NAME", help="also publish it under this "

@@ -1,6 +1,8 @@
-"""`course export`: a trained run in the forms that others read."""
+"""`course export`: a trained model in the forms that others read."""
 
 from pathlib import Path
+
+from course_lib.cli.reading import is_hugging_face
 
 
 def export(options) -> None:
@@ -14,31 +16,38 @@ def export(options) -> None:
         raise ValueError("say what to write: --to DIR, --page or both")
     if (options.private or options.dry_run) and not options.push:
         raise ValueError("--private and --dry-run go with --push OWNER/NAME")
-    if (options.gguf or options.push) and not options.to:
-        raise ValueError("--gguf and --push go with --to DIR")
-    run = open_run(options.folder)
+    if (options.gguf or options.push or options.precision) \
+            and not options.to:
+        raise ValueError("--gguf, --push and --precision go with --to DIR")
+    source = options.folder
+    if not is_hugging_face(source):
+        source = open_run(source)
+    elif options.license:
+        raise ValueError(f"{source} has its licence in its README.md: name "
+                         "it there, and leave out --license")
     if options.to:
-        export_folder(run, options)
+        export_folder(source, options)
     if options.page:
-        path = write_page(run, Path(options.to or options.folder, NAME),
+        path = write_page(source, Path(options.to or options.folder, NAME),
                           licence=options.license)
         print(f"{path}: {path.stat().st_size:,} bytes, open it with a "
               "browser")
 
 
-def export_folder(run, options) -> None:
+def export_folder(source, options) -> None:
     """What `export` does with a folder: write it, publish it."""
+    from course_lib.runs import Run
+    from course_lib.sharing import publish
     from course_lib.sharing.gguf_file import GGUF
-    from course_lib.sharing.publish import (
-        check_name,
-        export_run,
-        exported_files,
-        push,
-    )
     target = Path(options.to)
     if options.push:
-        check_name(options.push)
-    if export_run(run, target, options.license, options.push, options.gguf):
+        publish.check_name(options.push)
+    new = publish.export_run(
+        source, target, options.license, options.push, options.gguf,
+        options.precision or "float32") if isinstance(source, Run) else \
+        publish.export_folder(source, target, options.push, options.gguf,
+                              options.precision)
+    if new:
         print(f"{target}: load it with transformers' AutoModelForCausalLM "
               "and AutoTokenizer")
     elif options.license:
@@ -49,8 +58,13 @@ def export_folder(run, options) -> None:
               + (", and was left as it is" if not options.gguf else ""))
     if options.gguf:
         print(f"{target / GGUF}: load it with llama.cpp")
-    if not options.push:
-        return
+    if options.push:
+        publish_folder(target, options)
+
+
+def publish_folder(target: Path, options) -> None:
+    """Push a folder that was written, or say what would be pushed."""
+    from course_lib.sharing.publish import exported_files, push
     page = push(target, options.push, options.private, options.dry_run)
     for path in exported_files(target) if options.dry_run else ():
         print(f"would upload {path.name}: {path.stat().st_size:,} bytes")

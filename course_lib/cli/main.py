@@ -155,6 +155,8 @@ def prepare(options) -> None:
     options.recipe = options.recipe or ("modern" if dialled else "gpt2")
     corpus = load_corpus(*(options.corpus or [
         load_preset(options.preset).corpus]))
+    if corpus.note:
+        say(corpus.note)
     if dialled:
         return prepare_dialled(options, corpus)
     preset, recipe = load_preset(options.preset), find_recipe(options.recipe)
@@ -211,7 +213,12 @@ def prepare_dialled(options, corpus) -> None:
 
 def train(options) -> None:
     """Train a prepared run."""
-    from course_lib.cli.normal import Listener, before_and_after, verdict
+    from course_lib.cli.normal import (
+        Listener,
+        before_and_after,
+        outcome,
+        verdict,
+    )
     from course_lib.machine.distributed import first_process
     from course_lib.runs import open_run
     run = open_run(options.folder)
@@ -221,7 +228,7 @@ def train(options) -> None:
     run = begun(options, run)
     if run.finished:
         say(f"{run.folder} is trained: course sample {quoted(run.folder)}")
-        return None
+        return say(history(run))
     result = run.train(
         **beginning(options, run),
         micro_rows=options.micro_rows, number_format=options.precision,
@@ -235,6 +242,7 @@ def train(options) -> None:
             "--resume")
         return 130
     say(figures(result.evaluation))
+    say(history(run))
     loss = result.evaluation.loss
     if said := before_and_after(run, loss):
         say(said)
@@ -244,14 +252,11 @@ def train(options) -> None:
         say(outcome(run.forecast, loss))
 
 
-def outcome(forecast: dict, loss: float) -> str:
-    """What was predicted of a run, and how it ended."""
-    low, high = forecast["low"], forecast["high"]
-    where = "within" if low <= loss <= high else \
-        "above" if loss > high else "below"
-    return (f"predicted {forecast['loss']:.3f} ({forecast['level']:.0%}: "
-            f"{low:.3f} to {high:.3f}), measured {loss:.3f}: {where} the "
-            "interval")
+def history(run) -> str:
+    """How long a run was trained and how often that was interrupted."""
+    from course_lib.training.sessions import in_words
+    words = f", {in_words(run.sessions)}" if run.sessions else ""
+    return f"trained for {duration(run.hours)} of wall clock{words}"
 
 
 def quoted(path) -> str:
@@ -273,6 +278,8 @@ def evaluate(options) -> None:
     from course_lib.machine.progress import bar
     from course_lib.measuring.evaluation import evaluate, evaluate_text
     from course_lib.training.processor import usable
+    if options.held_out and not options.text:
+        raise ValueError("--held-out goes with --text")
     if not options.text and is_hugging_face(options.folder):
         raise ValueError(f"{options.folder} has no validation text: add "
                          "--text, with files or with a run's folder")
@@ -282,7 +289,7 @@ def evaluate(options) -> None:
     precision = run and autocast(device, usable(run.number_format, device))
     with bar(unit=" tokens", delay=2, leave=False) as shown:
         if options.text:
-            texts = texts_to_evaluate(options.text)
+            texts = texts_to_evaluate(options.text, options.held_out)
             result = evaluate_text(
                 model, tokenizer, texts, shown.update, precision=precision,
                 layout=run.preset.layout if run else "packed",

@@ -41,3 +41,13 @@ class Listener:
         if step < self.run.preset.steps and kind not in {"normal", *self.said}:
             self.said.add(kind)
             tqdm.write("\n".join(lines), file=Heedless(sys.stderr))
+
+
+def outcome(forecast: dict, loss: float) -> str:
+    """What was predicted of a run, and how it ended."""
+    low, high = forecast["low"], forecast["high"]
+    where = "within" if low <= loss <= high else \
+        "above" if loss > high else "below"
+    return (f"predicted {forecast['loss']:.3f} ({forecast['level']:.0%}: "
+            f"{low:.3f} to {high:.3f}), measured {loss:.3f}: {where} the "
+            "interval")

@@ -17,13 +17,16 @@ def is_hugging_face(folder) -> bool:
 def read_model(folder, device: str | None = None):
     """(model, tokenizer, run) of a run's folder, or of a folder in Hugging
     Face's format, where the run is None; the model is on the device, by
-    default the best there is."""
+    default the best there is. Weights that were stored in 16 bits are not
+    computed with in 16 bits."""
     from course_lib.machine.device import choose_device
     from course_lib.runs import open_run
     from course_lib.sharing.hugging_face import load_hf
     device = device or choose_device()
     if is_hugging_face(folder):
         model, tokenizer = load_hf(folder)
+        if model.head.dtype.itemsize < 4:
+            model = model.float()
         return model.to(device), tokenizer, None
     run = open_run(folder)
     return run.model(device), run.tokenizer, run
@@ -41,13 +44,16 @@ def begun(options, run):
     return run.begin_from(model, tokenizer, options.begin)
 
 
-def texts_to_evaluate(paths: list[str]):
-    """The documents of files and folders; a run's held-out ones where a run
-    is named."""
+def texts_to_evaluate(paths: list[str], held_out: bool = False):
+    """The documents of files and folders, or of any corpus; a run's held-out
+    ones where a run is named. With `held_out` only those that their hash
+    holds out of any training."""
     from course_lib.measuring.evaluation import documents
     from course_lib.runs import open_run
     from course_lib.text.corpus import load_corpus
+    from course_lib.text.split import is_validation
     if len(paths) == 1 and is_run(paths[0]):
         run = open_run(paths[0])
         return documents(run.val_tokens, run.tokenizer)
-    return load_corpus(*paths).texts()
+    texts = load_corpus(*paths).texts()
+    return filter(is_validation, texts) if held_out else texts

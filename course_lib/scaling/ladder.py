@@ -85,9 +85,11 @@ def measure_all(run: Run, plan: list[Rung], path: Path,
 
 def _key(rung: dict) -> str:
     # with the fields that a preset has gained since it was recorded, and
-    # without the budget, which another ladder may round elsewhere
-    return json.dumps(Rung.from_dict(rung | dict(budget=0.0)).to_dict(),
-                      sort_keys=True)
+    # without the budget, which another ladder may round elsewhere, and the
+    # corpus of its scale, which may be another than was read
+    found = Rung.from_dict(rung | dict(budget=0.0)).to_dict()
+    del found["preset"]["corpus"]
+    return json.dumps(found, sort_keys=True)
 
 
 def _measured(run: Run, missing: list[dict], workers: int, *how):

@@ -165,4 +165,6 @@ def holds(folder, model: GPT) -> bool:
         return False
     ours = hf_weights(model)
     return found.keys() == ours.keys() and all(
-        torch.equal(found[name], value.cpu()) for name, value in ours.items())
+        found[name].dtype == value.dtype
+        and torch.equal(found[name], value.cpu())
+        for name, value in ours.items())

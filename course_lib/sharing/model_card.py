@@ -15,6 +15,8 @@ from course_lib.measuring.evaluation import Evaluation
 from course_lib.model.cost import count_parameters, flops_per_token
 from course_lib.runs import Run
 from course_lib.sharing.hugging_face import format_of
+from course_lib.text.listed_books import DATASET
+from course_lib.training.sessions import in_words
 
 HUB_CORPUS = re.compile(r"(?:hub|stream):([^@#]+)")
 SPLITS = {"hash": "one document in twenty was held out",
@@ -39,20 +41,31 @@ MEASURED_ALONE = ("Each sentence was read alone, as in training: the figures "
 
 
 def model_card(run: Run, licence: str | None = None,
-               name: str = "FOLDER", gguf: bool = False) -> str:
+               name: str = "FOLDER", gguf: bool = False,
+               number_format: str = "float32") -> str:
     """A card in Markdown, with the Hub's fields in front. `licence` is one
     of the Hub's identifiers, such as mit; `name` is what to load it by;
-    `gguf` says that model.gguf stands beside it.
+    `gguf` says that model.gguf stands beside it; `number_format` is that of
+    the weights.
 
     Raises ValueError before the run has finished, for a licence that is no
     identifier, and for a model that no format holds.
     """
     try:
-        return _card(run, licence, name, gguf)
+        card = _card(run, licence, name, gguf)
     except (KeyError, TypeError, ZeroDivisionError, OverflowError) as error:
         raise ValueError(f"log.jsonl or timing.jsonl in {run.folder} is "
                          f"damaged ({one_line(error)}): the card is made of "
                          "them") from None
+    return card + ("" if number_format == "float32"
+                   else rounding(number_format))
+
+
+def rounding(number_format: str) -> str:
+    """What a card must say of weights that were rounded after the card's
+    figures had been measured."""
+    return (f"\n## Number format\n\nThe figures above were measured before "
+            f"the weights were rounded to {number_format}.\n")
 
 
 def _card(run: Run, licence: str | None, name: str, gguf: bool) -> str:
@@ -135,6 +148,8 @@ def _training(run: Run) -> str:
     flop = flops_per_token(config, config.context_length) * seen
     padding, pieces = (" with padding", "sentences") if _alone(run) \
         else ("", "documents")
+    interrupted = f"\n| interruptions | {in_words(run.sessions)} |" \
+        if run.sessions else ""
     return f"""| | |
 |---|---|
 | recipe | `{run.preset.recipe}` of course_lib |
@@ -145,7 +160,7 @@ def _training(run: Run) -> str:
 | tokens seen | {seen:,}, or {_number(seen / text["tokens"])} passes over \
 the text |
 | compute | {flop:.3g} FLOP |
-{hardware(run.timing)}"""
+{hardware(run.timing)}{interrupted}"""
 
 
 def _quality(run: Run) -> str:
@@ -190,8 +205,9 @@ def front(run: Run, licence: str | None) -> str:
         lines.append(f"license: {licence}")
     corpus = run.record["corpus"]["name"]
     found = HUB_CORPUS.match(corpus)
-    if found or corpus == "bookcorpus":
-        name = found[1] if found else "bookcorpus/bookcorpus"
+    named = {"bookcorpus": "bookcorpus/bookcorpus", "books": DATASET}
+    if found or corpus in named:
+        name = found[1] if found else named[corpus]
         lines += ["datasets:", f"- {name}"]
     return "\n".join(lines)
 
@@ -201,6 +217,10 @@ def corpus_name(name: str) -> str:
     if name.startswith("stories:"):
         return (f"{int(name.partition(':')[2]):,} short stories made up by "
                 "a grammar in course_lib")
+    if name == "books":
+        return f"public-domain books of `{DATASET}` of the Hugging Face Hub"
+    if name.startswith("books:"):
+        return f"public-domain books, {corpus_name(name[6:])}"
     if name == "bookcorpus" or HUB_CORPUS.match(name):
         return f"`{name}` of the Hugging Face Hub"
     parts = [f"`{PurePath(part).name}`" for part in name.split(", ")]

@@ -1,5 +1,5 @@
-"""A page of one's own: a trained run as one HTML file, in which the model
-speaks (chapter 5).
+"""A page of one's own: a trained run, or a folder in Hugging Face's format, as
+one HTML file in which the model speaks (chapter 5).
 
 It opens with a double click, asks no server for anything, and carries the
 model's card.
@@ -15,6 +15,7 @@ from markdown_it import MarkdownIt
 from course_lib.model.cost import count_parameters
 from course_lib.runs import Run
 from course_lib.sharing.browser_format import browser_model, script
+from course_lib.sharing.hugging_face import load_hf
 from course_lib.sharing.model_card import corpus_name, facts
 from course_lib.sharing.talk import Speaker, engine, inline, talk
 
@@ -22,12 +23,14 @@ NAME = "page.html"
 ELEMENT = "gpt-file"  # where the page keeps the model
 
 
-def write_page(run: Run, path, title: str | None = None,
+def write_page(source, path, title: str | None = None,
                licence: str | None = None) -> Path:
-    """Write a run's page to a file, and return its path. Raises ValueError
-    before the run has finished."""
+    """Write the page of a run, or of a folder in Hugging Face's format, to a
+    file, and return its path. Raises ValueError before a run has finished.
+    """
     path = Path(path)
-    text = page(run, title or f"A GPT called {run.folder.resolve().name}",
+    folder = source.folder if isinstance(source, Run) else Path(source)
+    text = page(source, title or f"A GPT called {folder.resolve().name}",
                 licence)
     partial = path.with_name(f"{path.name}.partial")
     partial.write_text(text, encoding="utf-8")
@@ -35,13 +38,21 @@ def write_page(run: Run, path, title: str | None = None,
     return path
 
 
-def page(run: Run, title: str, licence: str | None = None) -> str:
+def page(source, title: str, licence: str | None = None) -> str:
     """The page as text."""
-    card = as_html(facts(run, licence))  # refuses an unfinished run
-    model, tokenizer = run.model(), run.tokenizer
-    file = inline(browser_model(model, tokenizer))
+    if isinstance(source, Run):
+        card, said = facts(source, licence), note(source)  # may refuse
+        model, tokenizer = source.model(), source.tokenizer
+    else:
+        model, tokenizer = load_hf(source)
+        model = model.float()  # 16 bits are few to compute in
+        stored = Path(source, "README.md")
+        card = stored.read_text(encoding="utf-8") if stored.is_file() \
+            else "No card stands beside it."
+        said = f"{count_parameters(model.config).total:,} parameters."
+    card, file = as_html(card), inline(browser_model(model, tokenizer))
     speaker = Speaker(
-        name="own", title="The model", note=note(run), model=model,
+        name="own", title="The model", note=said, model=model,
         tokenizer=tokenizer, size="which stands in this page",
         element=ELEMENT)
     return f"""<!DOCTYPE html>
@@ -90,7 +101,8 @@ def as_html(card: str) -> str:
     text = re.sub(r"^```.*?^```\n", "", text, flags=re.M | re.S)
     text = re.sub(r"^#", "##", text, flags=re.M)
     # a table whose head is empty has none: its first column names its rows
-    made = MarkdownIt().enable("table").render(text)
+    made = MarkdownIt(options_update=dict(html=False)).enable(
+        "table").render(text)  # a card may come from anywhere
     made = re.sub(r"<thead>\s*<tr>(\s*<th></th>)*\s*</tr>\s*</thead>", "",
                   made)
     return re.sub(r"<tr>\s*<td>(.*?)</td>",

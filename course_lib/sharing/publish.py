@@ -4,21 +4,27 @@ Hub (chapter 5)."""
 import re
 from pathlib import Path
 
+import torch
+
 from course_lib.machine.hub_client import be_careful
 from course_lib.machine.lines import one_line
+from course_lib.model.gpt import GPT
 from course_lib.runs import Run
 from course_lib.sharing.gguf_file import GGUF, require_gguf, write_gguf
-from course_lib.sharing.hugging_face import holds, save_hf
-from course_lib.sharing.model_card import model_card
+from course_lib.sharing.hugging_face import holds, load_hf, save_hf
+from course_lib.sharing.model_card import model_card, rounding
+from course_lib.text.tokenizer import Tokenizer
 
 FILES = ("README.md", "config.json", "model.safetensors", "tokenizer.json",
          "tokenizer_config.json")
 
 
 def export_run(run: Run, folder, licence: str | None = None,
-               name: str | None = None, gguf: bool = False) -> bool:
+               name: str | None = None, gguf: bool = False,
+               number_format: str = "float32") -> bool:
     """`save_hf` for a trained run, with a model card made of its record, and
-    with `gguf` the same as one file for llama.cpp.
+    with `gguf` the same as one file for llama.cpp. The weights are rounded
+    to the `number_format`: bfloat16 halves the file.
 
     Returns False, and leaves everything as it is, where the folder already
     holds this very model: its card may have been edited. Only a GGUF file
@@ -26,11 +32,34 @@ def export_run(run: Run, folder, licence: str | None = None,
     there is anything else in it, and ValueError for a model that no format
     holds.
     """
-    folder = Path(folder)
-    model, name = run.model(), name or folder.resolve().name
-    card = model_card(run, licence, name, gguf)  # may refuse, as the next may
-    if gguf:
-        require_gguf(run.tokenizer)
+    name = name or Path(folder).resolve().name
+    model = run.model().to(getattr(torch, number_format))
+    card = model_card(run, licence, name, gguf, number_format)
+    return _export(model, run.tokenizer, card, Path(folder), name, gguf)
+
+
+def export_folder(source, folder, name: str | None = None,
+                  gguf: bool = False, number_format: str | None = None,
+                  ) -> bool:
+    """`export_run` for a folder in Hugging Face's format, whose README.md is
+    the card; without `number_format` the weights keep theirs."""
+    source, folder = Path(source), Path(folder)
+    model, tokenizer = load_hf(source)
+    card = source / "README.md"
+    text = card.read_text(encoding="utf-8") if card.is_file() else ""
+    before = model.head.dtype
+    if number_format:
+        model = model.to(getattr(torch, number_format))
+    if number_format and model.head.dtype.itemsize < before.itemsize:
+        text += rounding(number_format)
+    return _export(model, tokenizer, text, folder,
+                   name or folder.resolve().name, gguf)
+
+
+def _export(model: GPT, tokenizer: Tokenizer, card: str, folder: Path,
+            name: str, gguf: bool) -> bool:
+    if gguf:  # may refuse
+        require_gguf(tokenizer)
     new = not (folder.exists() and (not folder.is_dir()
                                     or any(folder.iterdir())))
     if not new and not holds(folder, model):
@@ -39,9 +68,9 @@ def export_run(run: Run, folder, licence: str | None = None,
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "README.md").write_text(card, encoding="utf-8")
     if gguf and not (folder / GGUF).exists():
-        write_gguf(model, run.tokenizer, folder / GGUF, name)
+        write_gguf(model, tokenizer, folder / GGUF, name)
     if new:  # last: with these weights in it the folder is whole
-        save_hf(model, run.tokenizer, folder)
+        save_hf(model, tokenizer, folder)
     return new
 
 

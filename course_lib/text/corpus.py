@@ -15,15 +15,16 @@ from course_lib.text.documents import (
     read_documents,
 )
 from course_lib.text.hub_corpus import load_hub_corpus
+from course_lib.text.listed_books import load_listed_books
 
 STORIES = 10_000
 
 
 def load_corpus(*specs: str) -> Corpus:
-    """A corpus from `stories`, `stories:COUNT`, `bookcorpus`, a dataset on
-    the Hub (`hub:OWNER/NAME`, see `course_lib.text.hub_corpus`), paths, or
-    books at paths, of which the first begins with `books:`
-    (`course_lib.text.books`).
+    """A corpus from `stories`, `stories:COUNT`, `bookcorpus`, `books`
+    (`course_lib.text.listed_books`), a dataset on the Hub (`hub:OWNER/NAME`,
+    see `course_lib.text.hub_corpus`), paths, or books at paths, of which the
+    first begins with `books:` (`course_lib.text.books`).
 
     Paths are files or folders (searched for .parquet, .txt and .jsonl, the
     last two plain or compressed with gzip, xz or Zstandard; run folders in
@@ -33,13 +34,15 @@ def load_corpus(*specs: str) -> Corpus:
     file's encoding is checked when it is read.
     """
     if not specs:
-        raise ValueError("name a corpus: stories, bookcorpus, hub:OWNER/NAME "
-                         "or paths")
+        raise ValueError("name a corpus: stories, books, bookcorpus, "
+                         "hub:OWNER/NAME or paths")
     kind, _, rest = str(specs[0]).partition(":")
     if len(specs) == 1 and kind == "stories":
         return _stories(rest)
     if len(specs) == 1 and kind in ("bookcorpus", "hub", "stream"):
         return load_hub_corpus(str(specs[0]))
+    if specs == ("books",):
+        return load_listed_books()
     if kind == "books" and rest:
         return cleaned(_files(find_files((rest, *specs[1:]))))
     return _files(find_files(specs))
@@ -69,7 +72,8 @@ def find_files(paths) -> list[Path]:
         else:
             raise FileNotFoundError(
                 f"no file or folder {path}: give a path to text, or one of "
-                "the names stories, bookcorpus and hub:OWNER/NAME, alone")
+                "the names stories, books, bookcorpus and hub:OWNER/NAME, "
+                "alone")
     return list(found)
 
 

@@ -41,7 +41,7 @@ class Corpus:
     """A named source of documents; `fingerprint` changes with the text.
 
     `revision` is the commit that text from the Hub was read at, `files` are
-    those that text was found in.
+    those that text was found in, `note` is what a reader must know of it.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Corpus:
     dataset: "datasets.IterableDataset"
     revision: str = ""
     files: tuple[Path, ...] = ()
+    note: str = ""
 
     def texts(self) -> Iterator[str]:
         """The documents in order, one string each."""

@@ -52,8 +52,9 @@ def load_hub_corpus(spec: str) -> Corpus:
                  revision, column, streaming=kind == "stream")
 
 
-def _load(asked: str, name: str, revision: str, column: str = "text",
-          streaming: bool = False, sentences: int | None = None) -> Corpus:
+def open_dataset(asked: str, name: str, revision: str, streaming: bool):
+    """(rows of the split `train`, commit) of a dataset on the Hub. Raises as
+    `load_hub_corpus` does."""
     import datasets
     from huggingface_hub import HfApi
     be_careful()
@@ -79,12 +80,19 @@ def _load(asked: str, name: str, revision: str, column: str = "text",
         else:
             builder.download_and_prepare()
             data = builder.as_dataset(split="train")
+    return data, commit
+
+
+def _load(asked: str, name: str, revision: str, column: str = "text",
+          streaming: bool = False, sentences: int | None = None) -> Corpus:
+    data, commit = open_dataset(asked, name, revision, streaming)
+    with _one_line(asked):
         first = next(data.iter(batch_size=1), {column: []})
     _strings(first, column, asked)
     fingerprint = json.dumps([name, commit, column, sentences])
 
     def rows(data, column, asked, sentences):
-        for batch in _batches(data, sentences or ROWS, asked):
+        for batch in batches(data, sentences or ROWS, asked):
             texts = _strings(batch, column, asked)
             if sentences:
                 texts = ["\n".join(text or "" for text in texts)]
@@ -98,7 +106,8 @@ def _load(asked: str, name: str, revision: str, column: str = "text",
                                sentences=sentences), commit)
 
 
-def _batches(data, size: int, asked: str) -> Iterator[dict]:
+def batches(data, size: int, asked: str) -> Iterator[dict]:
+    """The rows, so many at a time, as lists by column."""
     with _one_line(asked):
         yield from data.iter(batch_size=size)
 

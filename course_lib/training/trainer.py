@@ -29,15 +29,15 @@ from course_lib.model.cost import flops_per_token
 from course_lib.model.gpt import GPT
 from course_lib.presets import Preset
 from course_lib.text.token_files import Tokens
-from course_lib.training import checkpoint, micro_batch, settings
-from course_lib.training.log import Diverged, Log, read_log
+from course_lib.training import checkpoint, micro_batch, sessions, settings
+from course_lib.training.log import Diverged, Log
 from course_lib.training.options import Options, Result
 from course_lib.training.schedule import learning_rate
 from course_lib.training.signals import stop_signals
 from course_lib.training.start import compiled_loss, start
 from course_lib.training.step import train_step
 
-SNAPSHOTS = (0.0, 0.01, 0.1, 1.0)  # shares of the run whose weights stay
+SNAPSHOTS = (0.0, 0.01, 0.1, 0.3, 1.0)  # shares of the run whose weights stay
 
 
 def train(folder, preset: Preset, data: Tokens, validation: Tokens, *,
@@ -178,8 +178,7 @@ class Trainer:
             else min(options.stop_at, steps)
         self.stop = self.step >= self.end
         self.evaluations = options.evaluations(steps)
-        self.snapshots = {round(share * steps) for share in SNAPSHOTS
-                          } if self.folder else set()
+        self.snapshots = {round(share * steps) for share in SNAPSHOTS}
         self.interval = checkpoint.save_interval(0, options.save_seconds)
         self.evaluation = None
 
@@ -187,12 +186,12 @@ class Trainer:
         """The logs, the bar, and what time and money are counted from."""
         first, folder = self.world.first, self.folder
         if folder:  # time on steps that were lost was paid for as well
-            spent = [r.get("elapsed", 0.0)
-                     for r in read_log(folder / "timing.jsonl")]
-            self.began -= spent[-1] if spent else 0.0
-            size = self.world.size
+            size, kind = self.world.size, device_name(self.device)
+            self.began -= sessions.begin(
+                folder, self.step, writes=first, device=kind,
+                processes=size, number_format=self.number_format)
             self.peak = matmul_peak(self.device, self.number_format) * size
-            self.price = hourly_price(device_name(self.device)) * size
+            self.price = hourly_price(kind) * size
         self.log = Log(folder, self.step, writes=first,
                        scales=self.scaler.is_enabled(),
                        tensorboard=self.options.tensorboard)
@@ -212,10 +211,9 @@ class Trainer:
 
     def snapshot_if_due(self) -> None:
         """Weights alone, for looking back at how the model learned."""
-        if self.step not in self.snapshots or not self.world.first:
-            return
-        checkpoint.save_snapshot(self.folder / "snapshots", self.step,
-                                 self.model)
+        if self.folder and self.world.first and self.step in self.snapshots:
+            checkpoint.save_snapshot(self.folder / "snapshots", self.step,
+                                     self.model)
 
     def evaluate_if_due(self) -> None:
         """A point of the validation curve; the last one is the result."""
@@ -336,6 +334,8 @@ class Trainer:
             self.mark = time.monotonic()
             self.time(self.step * self.preset.batch_tokens
                       / max(self.seconds, 1e-9))
+        if self.folder and self.world.first:
+            sessions.end(self.folder, self.step, self.step >= self.end)
         vars(self.model).pop("hidden", None)  # the compiled one
         return Result(self.model, self.step, self.evaluation, self.seconds,
                       self.log.kept)

@@ -110,6 +110,7 @@ def test_what_is_no_command_by_chance():
                                      "null", "[]", "\x00", "9" * 10_000])
 @pytest.mark.parametrize("name", [
     "run.json", "val.json", "settings.json", "log.jsonl", "timing.jsonl",
+    "sessions.json",
     "tokenizer.json", "checkpoints/*/state.json"])
 def test_every_json_may_be_anything(trained, tmp_path, name, content):
     folder = shutil.copytree(trained, tmp_path / "run")
@@ -134,7 +135,7 @@ def places(value, path=()):
 
 @pytest.mark.parametrize("name, count", [
     ("run.json", 30), ("val.json", 8), ("settings.json", 8),
-    ("log.jsonl", 8), ("timing.jsonl", 8),
+    ("log.jsonl", 8), ("timing.jsonl", 8), ("sessions.json", 8),
     ("checkpoints/*/state.json", 8)])
 def test_values_in_json_by_chance(trained, tmp_path, name, count):
     folder = shutil.copytree(trained, tmp_path / "run")

@@ -128,7 +128,7 @@ def rented(tmp_path):
             'case "$1" in\n'
             f'prepare) for name in {" ".join(PREPARED)}; do\n'
             '  echo x > $name; done;;\n'
-            '-*) touch log.jsonl timing.jsonl;;\n'
+            '-*) touch log.jsonl timing.jsonl sessions.json;;\n'
             f'export) mkdir "{work}/gpt-50";;\n'
             'esac\n')
         command.chmod(0o755)
@@ -166,7 +166,7 @@ def test_the_next_machine_goes_on_where_the_last_one_stopped(rented):
     results = rented.folder.with_name("full-results")
     assert {path.name for path in results.iterdir()} == {
         "evaluation.json", "sample.txt", "gpt-50", "run.json", "log.jsonl",
-        "timing.jsonl"}
+        "sessions.json", "timing.jsonl"}
 
 
 @pytest.mark.parametrize("lost", PREPARED)

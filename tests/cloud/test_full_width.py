@@ -52,7 +52,7 @@ def test_the_full_run_in_small(tmp_path):
     steps = [r["step"] for r in read_log(tmp_path / "run" / "log.jsonl")
              if "loss" in r]
     assert steps == list(range(1, STEPS + 1))
-    assert [step for step, _ in run.snapshots()] == [0, STEPS]
+    assert [step for step, _ in run.snapshots()] == [0, 1, STEPS]
 
     record = json.loads((tmp_path / "dry-run.json").read_text())
     first, *_, last = [r["val_loss"] for r in record["validation_log"]]

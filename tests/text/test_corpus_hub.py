@@ -10,6 +10,7 @@ import sys
 import time
 from itertools import islice
 from pathlib import Path
+from textwrap import fill
 
 import pyarrow as pa
 import pytest
@@ -18,8 +19,9 @@ from pyarrow import parquet
 
 from course_lib.runs import open_run
 from course_lib.stories import generator as stories
-from course_lib.text import hub_corpus
+from course_lib.text import hub_corpus, listed_books
 from course_lib.text import token_files as data
+from course_lib.text.books import clean
 from course_lib.text.split import is_validation
 
 pytestmark = pytest.mark.slow
@@ -117,6 +119,33 @@ def books():
     return sentences(60_400)
 
 
+def wrapped(title, number):
+    """A book as the dataset has them: a title page, then lines that are cut
+    and quotes that are curved."""
+    texts = "\n\n".join("\u201cSo it was.\u201d " + text.replace("\n", " ")
+                        for text in stories.stories(20 + number))
+    return f"{title.upper()}\n\nCONTENTS\n\nCHAPTER I\n\n" + "\n\n".join(
+        fill(part, 70) for part in texts.split("\n\n"))
+
+
+def shelf():
+    """Rows of the dataset of books: some of the list under the names that
+    another library would give them, one twice, and some that are not in it.
+    """
+    found = listed_books.listed_books()[:60]
+    names = [(f"{book['title']}; Or, The {n}", f"{last}, X., 1800-1880")
+             for n, book in enumerate(found)
+             for last in [listed_books.key("", book["author"])[1].title()]]
+    names += [names[0], ("A Book That Nobody Wrote", "Nobody, Ann"),
+              ("Wuthering Heights", "Somebody Else"), (None, None)]
+    return dict(
+        etextno=list(range(len(names))), issued=["2000"] * len(names),
+        book_title=[title for title, _ in names],
+        author=[author for _, author in names],
+        context=[wrapped(title or "", n)
+                 for n, (title, _) in enumerate(names)])
+
+
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory, books):
     hub = Hub(*map(tmp_path_factory.mktemp, ("hub", "home")))
@@ -130,6 +159,7 @@ def hub(tmp_path_factory, books):
         hub.put("poems/broken", OLD, files={
             "fine.parquet": {"text": ["a"] * 300},
             "then/broken.parquet": {"text": ["b"] * 300}})
+        hub.put(listed_books.DATASET, OLD, **shelf())
         hub.drop()
         yield hub
     finally:
@@ -193,6 +223,45 @@ def test_from_bookcorpus_to_token_files(hub, books, tmp_path):
     assert again["corpus"] == run.record["corpus"]
     assert again["corpus"]["name"] == "bookcorpus"
     assert again["files"] == run.record["files"]
+
+
+def test_books_of_the_list(hub, tmp_path):
+    """Found by title and author, cleaned, split by the same rule; the
+    dataset is read once."""
+    out = []
+    for name in ("one", "two"):
+        code, said, err = hub.run(
+            None, "prepare", "--preset", "smoke", "--corpus", "books",
+            "--out", tmp_path / name)
+        assert code == 0, err
+        out.append(said)
+        if name == "one":
+            log = (hub.root / "requests.log").read_text()
+            first = log.count(f"GET /datasets/{listed_books.DATASET}")
+    log = (hub.root / "requests.log").read_text()
+    one, two = (open_run(tmp_path / name) for name in ("one", "two"))
+    # to see the columns, as each time, and not to read the rows again
+    assert log.count(f"GET /datasets/{listed_books.DATASET}") < 2 * first
+    assert one.record["files"] == two.record["files"]
+    assert one.record["corpus"]["name"] == "books"
+    assert one.record["corpus"]["revision"] == OLD
+    wanted = {listed_books.key(book["title"], book["author"])
+              for book in listed_books.listed_books()}
+    rows, found = shelf(), {}
+    for title, author, text in zip(rows["book_title"], rows["author"],
+                                   rows["context"], strict=True):
+        found.setdefault(listed_books.key(title or "", author or ""), text)
+    texts = [clean(listed_books.as_listed(text))
+             for book, text in found.items() if book in wanted]
+    assert 50 < len(texts) <= 60
+    assert f"{len(texts)} of the {len(wanted):,} books of the list" in out[0]
+    assert all("\u201c" not in text and "CONTENTS" not in text
+               for text in texts)
+    for tokens, held_out in ((one.val_tokens, True),
+                             (one.train_tokens, False)):
+        assert documents(tokens, one.tokenizer) == [
+            text for text in texts if is_validation(text) is held_out]
+    assert one.val_tokens.documents and one.record["split"] == "hash"
 
 
 def test_a_dataset_by_revision_and_column(hub):
