@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from course_lib.cli.arguments import SHAPE, TRAINING, parser
 from course_lib.cli.export import export
-from course_lib.cli.planning import plan
+from course_lib.cli.planning import plan, prepare_dialled
 from course_lib.cli.reading import (
     begun,
     is_hugging_face,
@@ -180,35 +180,6 @@ def prepare(options) -> None:
                   tokenizer=options.tokenizer)
     say(f"ready: course train {quoted(run.folder)}")
     return None
-
-
-def prepare_dialled(options, corpus) -> None:
-    """The run that a budget of time or money buys, with what is predicted of
-    it."""
-    from dataclasses import asdict
-
-    from course_lib.cli.planning import (
-        chosen,
-        cost_lines,
-        different_tokens,
-        far,
-        ladder_of,
-    )
-    from course_lib.runs import prepare
-    fixed = [flag for name, (flag, _) in SHAPE.items()
-             if getattr(options, name) is not None]
-    fixed += ["--tokenizer"] * (options.tokenizer is not None)
-    if options.preset or options.change or fixed:
-        raise ValueError("a budget sets size and recipe's numbers: leave out "
-                         + (" ".join(fixed) or "--preset and --change"))
-    if far(options):
-        raise ValueError("so large a budget is beyond the ladder: `course "
-                         "plan` says what the published laws make of it")
-    choice = chosen(options, different_tokens(corpus, ladder_of(options)))
-    say("\n".join([*cost_lines(options, choice), *choice.lines()]))
-    run = prepare(options.out, choice.preset, corpus, say,
-                  asdict(choice.forecast))
-    say(f"ready: course train {quoted(run.folder)}")
 
 
 def train(options) -> None:

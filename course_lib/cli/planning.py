@@ -1,5 +1,9 @@
 """`course plan`, and what `course prepare --hours` makes of it (chapter 2)."""
 
+import shlex
+
+from course_lib.cli.arguments import SHAPE
+from course_lib.machine.progress import say
 from course_lib.scaling.budget import GPU_MFU
 
 FAR = 1_000  # times a ladder's largest budget: beyond, its law is not asked
@@ -19,6 +23,28 @@ def plan(options) -> None:
         unique = different_tokens(corpus, ladder_of(options))
     choice = chosen(options, unique)
     print(*cost_lines(options, choice), *choice.lines(), sep="\n")
+
+
+def prepare_dialled(options, corpus) -> None:
+    """The run that a budget of time or money buys, with what is predicted of
+    it."""
+    from dataclasses import asdict
+
+    from course_lib.runs import prepare
+    fixed = [flag for name, (flag, _) in SHAPE.items()
+             if getattr(options, name) is not None]
+    fixed += ["--tokenizer"] * (options.tokenizer is not None)
+    if options.preset or options.change or fixed:
+        raise ValueError("a budget sets size and recipe's numbers: leave out "
+                         + (" ".join(fixed) or "--preset and --change"))
+    if far(options):
+        raise ValueError("so large a budget is beyond the ladder: `course "
+                         "plan` says what the published laws make of it")
+    choice = chosen(options, different_tokens(corpus, ladder_of(options)))
+    say("\n".join([*cost_lines(options, choice), *choice.lines()]))
+    run = prepare(options.out, choice.preset, corpus, say,
+                  asdict(choice.forecast))
+    say(f"ready: course train {shlex.quote(str(run.folder))}")
 
 
 def far(options) -> bool:
