@@ -103,6 +103,8 @@ def _budget(add):
         "without")
     add("--mfu", type=float, help="share of the GPU's peak that training "
         f"reaches, {GPU_MFU} without: an assumption unless you measured it")
+    add("--largest", type=number, help="parameters that the model may have, "
+        "such as 9e6 for one that a page can carry")
 
 
 def _prepare(add):

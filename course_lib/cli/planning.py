@@ -89,7 +89,7 @@ def chosen(options, unique: int | None = None):
         seconds = options.hours * 3600
         speed_of = dial.machine_speed(scale, choose_device())
     return dial.choose(scale, ladder, seconds, speed_of, unique,
-                       getattr(options, "tokens", None),
+                       getattr(options, "tokens", None), options.largest,
                        loss_floor(scale, ladder))
 
 

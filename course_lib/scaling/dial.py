@@ -72,13 +72,15 @@ class Choice:
 
 def choose(scale: Preset, ladder: Ladder, seconds: float,
            speed_of: Callable[[GPTConfig], float], unique: int | None = None,
-           tokens: int | None = None, floor: float = 0.0) -> Choice:
+           tokens: int | None = None, largest: int | None = None,
+           floor: float = 0.0) -> Choice:
     """The run of `seconds` that the ladder's law expects to end lowest.
 
     `scale` gives vocabulary, context and recipe, `speed_of(model)` tokens
-    per second, `unique` the different tokens that there are, and `tokens`
-    the most that may be trained on. Raises ValueError where the time is too
-    short for any size.
+    per second, `unique` the different tokens that there are, `tokens` the
+    most that may be trained on, and `largest` the most parameters that the
+    model may have. Raises ValueError where the time is too short for any
+    size.
     """
     if not 0 < seconds < float("inf"):
         raise ValueError(f"the time must be above 0 and finite, not "
@@ -90,12 +92,16 @@ def choose(scale: Preset, ladder: Ladder, seconds: float,
         if D < scale.model.context_length * 100:
             continue
         N = count_parameters(model).total
+        if largest and N > largest:
+            continue
         loss = float(repeated(law, N, D, unique or D))
         if best is None or loss < best[0]:
             best = loss, model, D, speed, N
     if best is None:
-        raise ValueError(f"{seconds:.0f} seconds are too short to train "
-                         "anything: give more")
+        raise ValueError(
+            f"{seconds:.0f} seconds are too short to train anything"
+            + (f" of at most {largest:,} parameters" if largest else "")
+            + ": give more")
     _, model, D, speed, N = best
     run = sized(scale, model, D)
     says = forecast(ladder, N, run.tokens, floor)

@@ -167,6 +167,9 @@ def test_little_text_means_passes_and_costs():
     assert "passes over" in "\n".join(old.lines())
     capped = dial.choose(SCALE, ladder, 3600 * 5, even, tokens=1_000_000)
     assert capped.preset.tokens <= 1_000_000
+    small = dial.choose(SCALE, ladder, 3600 * 5, even, largest=500_000)
+    assert small.forecast.N <= 500_000 < new.forecast.N
+    assert small.forecast.loss > new.forecast.loss
     with pytest.raises(ValueError, match="too short"):
         dial.choose(SCALE, ladder, 1e-3, even)
     with pytest.raises(ValueError, match="above 0"):
