@@ -402,7 +402,7 @@ answers = {
     "on what text, and is any repeated?":
     f"{ladder.corpus['name']}; no run reads a token twice",
     "how are the hyperparameters chosen?": "rate and batch by a rule fitted "
-    "to sweeps (`scaling.hyperparameters`), checked at both ends; the rest "
+    "to sweeps (`scaling.hyperparameters`) on both texts; the rest "
     "is the recipe's",
     "which checkpoints?": "the last of each run, its schedule ending there",
     "what is measured?": "mean nats per token on held-out books",
