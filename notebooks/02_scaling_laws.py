@@ -461,7 +461,8 @@ for one in sweeps:
 
 # %%
 for spent in np.unique(ladder.budget[ladder.rate != 1]):
-    tried = ladder[(ladder.budget == spent) & (ladder.seed == scale.seed)]
+    tried = ladder[(ladder.budget == spent)
+                   & (ladder.seed == scale.seed)]
     tried = tried[tried.N == tried.N[tried.rate != 1][0]]
     print(f"{spent:.1e} FLOPs, learning rate times " + "  ".join(
         f"{times:g}: {loss:.3f}" for times, loss in sorted(
@@ -473,8 +474,9 @@ for N, D, loss in zip(*again.runs):
     print(f"{N / 1e3:.0f}k parameters, two seeds: {loss - first:+.4f}")
 
 # %% tags=["remove-cell"]
+origin = kept[kept.seed == scale.seed]
 assert np.abs(again.loss[1:] - [
-    kept.loss[(kept.N == N) & (kept.D == D) & (kept.seed == scale.seed)][0]
+    origin.loss[(origin.N == N) & (origin.D == D)][0]
     for N, D in zip(again.N[1:], again.D[1:])]).max() < 0.01
 first = kept.loss[(kept.N == again.N[0]) & (kept.D == again.D[0])]
 assert 0.04 < np.ptp(first) < 0.07
@@ -535,8 +537,9 @@ for valley in valleys:
         continue
     if valley.N.min() < low[0] < valley.N.max():
         bottoms.append((valley.budget[0], low[0]))
-        print(f"{valley.budget[0]:.1e} FLOPs: bottom at {low[0] / 1e3:.0f}k "
-              f"parameters, {valley.budget[0] / (6 * low[0]**2):.1f} "
+        print(f"{valley.budget[0]:.1e} FLOPs: bottom at "
+              f"{low[0] / 1e3:.0f}k parameters, "
+              f"{valley.budget[0] / (6 * low[0]**2):.1f} "
               "tokens for each")
 own_curves = [curve.T for curve in kept.curves]
 goal = 6 * count_parameters(scale.model).total * scale.tokens
@@ -558,7 +561,7 @@ print(f"approach 3, 90% of resamples: {low:.2f} to {high:.2f}")
 # Four to nine tokens for each parameter, where Hoffmann's law asks for twenty. Two
 # things make the difference. Most of a small model is its embedding table, whose
 # rows are looked up and not multiplied, and our recipe learns more from a token
-# than that of 2022 did. The three answers agree on a growth that is faster than
+# than theirs did. The three answers agree on a growth that is faster than
 # the square root of the compute, as small models with large vocabularies should
 # {cite}`pearce2024`, and on little else: carried two decades further they choose sizes
 # that lie a factor of five apart. Exponents are constants too.
@@ -595,9 +598,9 @@ for held in (1, 2):
               for one, loss in zip(says, losses)]
     off = [one.loss / loss - 1 for one, loss in zip(says, losses)]
     wide = np.mean([one.high - one.loss for one in says])
-    print(f"{held} held back: {sum(inside)} of {len(inside)} runs inside, "
-          f"intervals {wide:.3f} nats each way, off by {min(off):+.1%} "
-          f"to {max(off):+.1%}")
+    print(f"{held} held back: {sum(inside)} of {len(inside)} runs "
+          f"inside, intervals {wide:.3f} nats each way, off by "
+          f"{min(off):+.1%} to {max(off):+.1%}")
 
 # %% [markdown]
 # Every one of them, and with room to spare. Most came out a little lower than the
@@ -638,8 +641,8 @@ run = count_parameters(scale.model).total, 100e6
 for name, runs in both.items():
     says = forecast(runs, *run)
     print(f"{name:11} {fit(*runs.runs).law}")
-    print(f"{'':11} {run[0] / 1e6:.1f}M parameters on {run[1] / 1e6:.0f}M "
-          f"tokens: {says}")
+    print(f"{'':11} {run[0] / 1e6:.1f}M parameters on "
+          f"{run[1] / 1e6:.0f}M tokens: {says}")
 
 # %% [markdown]
 # The constants move a long way, $E$ most of all, and the prediction for a whole
@@ -672,8 +675,8 @@ for hours in (0.3, 3, 30):
     one = choose(scale, everything, hours * 3600, speed_of)
     says = one.forecast
     print(f"{hours:4} hours: {says.N / 1e6:5.2f}M parameters, "
-          f"{one.preset.tokens / 1e6:6.1f}M tokens, loss {says.loss:.2f} "
-          f"({says.low:.2f} to {says.high:.2f})")
+          f"{one.preset.tokens / 1e6:6.1f}M tokens, loss "
+          f"{says.loss:.2f} ({says.low:.2f} to {says.high:.2f})")
 
 # %% [markdown]
 # The law's price for size falls slowly here, so the dial asks for large models on

@@ -437,10 +437,12 @@ bet = stages.prediction(laptop)
 modern_preset = find_recipe("modern").at(laptop)
 modern_bet = stages.prediction(modern_preset)
 modern_end = stages.ladder(modern_preset).check["loss"]
-print(f"gpt2    predicted {bet.loss:.2f} ({bet.low:.2f} to {bet.high:.2f}), "
-      "measured", *(f"{end:.2f}" for end in ends["baseline"]))
-print(f"modern  predicted {modern_bet.loss:.2f} ({modern_bet.low:.2f} to "
-      f"{modern_bet.high:.2f}), measured {modern_end:.2f}")
+print(f"gpt2    predicted {bet.loss:.2f} ({bet.low:.2f} to "
+      f"{bet.high:.2f}), measured",
+      *(f"{end:.2f}" for end in ends["baseline"]))
+print(f"modern  predicted {modern_bet.loss:.2f} "
+      f"({modern_bet.low:.2f} to {modern_bet.high:.2f}), measured "
+      f"{modern_end:.2f}")
 
 # %% [markdown]
 # A prediction made after the fact is only a story; these could lose. The first
@@ -458,7 +460,7 @@ gain = means["baseline"] - means["half the rate"]
 print(f"half the rate gains {gain:.3f} nats")
 
 # %% tags=["remove-cell"]
-assert bet.low < min(ends["baseline"]) < max(ends["baseline"]) < bet.high
+assert all(bet.low < end < bet.high for end in ends["baseline"])
 assert bet.high - bet.low > 0.5 and modern_end > modern_bet.high
 assert 0 < gain < (modern_end - modern_bet.loss) / 4
 if preset.name == "laptop":

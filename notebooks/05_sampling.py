@@ -64,7 +64,8 @@ def speak(model, prompt=prompt, tokens=60, **options):
 # %%
 books = load_result("books.json")
 last = books["samples"][-1]["step"]
-moments = [round(sample["step"] / last, 2) for sample in books["samples"]]
+moments = [round(sample["step"] / last, 2)
+           for sample in books["samples"]]
 steps = [round(share * run.preset.steps) for share in moments]
 columns = {
     "the built-in stories": [speak(m, tokens=80)

@@ -126,10 +126,11 @@ points = load_result("published_points.json")
 for one in points["fits"]:
     print(f"{one['points']:10}  E {one['E']:.3f}  A {one['A']:.0f}  "
           f"B {one['B']:.0f}  alpha {one['alpha']:.3f}  "
-          f"beta {one['beta']:.3f}  best size {one['best_size'] / 1e6:.1f}M")
+          f"beta {one['beta']:.3f}  best size "
+          f"{one['best_size'] / 1e6:.1f}M")
 ratio = points["tokens_per_parameter"]
-print(f"left out: at most {ratio['left_out']:.2f} tokens per parameter; "
-      f"kept: at least {ratio['kept']:.2f}")
+print(f"left out: at most {ratio['left_out']:.2f} tokens per "
+      f"parameter; kept: at least {ratio['kept']:.2f}")
 
 # %% tags=["remove-cell"]
 kept_fit, all_fit = points["fits"]
@@ -284,10 +285,12 @@ kept = ladder[ladder.rate == 1]
 body = kept.N - np.array([count_parameters(rung.preset.model).embedding
                           for rung in kept.rungs])
 for spent in (kept.budget.min(), kept.budget.max()):
-    share = 1 - body[kept.budget == spent] / kept.N[kept.budget == spent]
+    there = kept.budget == spent
+    share = 1 - body[there] / kept.N[there]
     print(f"{spent:.1e} FLOPs: embeddings are {share.min():.0%} to "
           f"{share.max():.0%} of the parameters")
-for name, size in (("all parameters", kept.N), ("without embeddings", body)):
+for name, size in (("all parameters", kept.N),
+                   ("without embeddings", body)):
     lows = []
     for spent in np.unique(kept.budget):
         one = kept.budget == spent
@@ -315,7 +318,8 @@ both = {name: rungs.load(results(f"ladder_first_{name}.json"))
 ended = {"stories": np.mean([
     run["validation_loss"]
     for run in load_result("laptop_whole.json")["runs"]
-    if run["name"] == "baseline"]), "books": both["books"].check["loss"]}
+    if run["name"] == "baseline"])}
+ended["books"] = both["books"].check["loss"]
 run = load_preset("laptop")
 run_N = {"stories": count_parameters(run.model).total,
          "books": both["books"].check["prediction"]["N"]}
@@ -338,7 +342,7 @@ for name, one in both.items():
 for name, one in both.items():
     where = run_N[name], run.steps * run.batch_tokens
     low, high = refits[name].loss(*where)
-    assert ended[name] > high if name == "stories" else ended[name] < low
+    assert ended[name] > high or name == "books" and ended[name] < low
 assert refits["stories"].fit.law.E < 0.01
 books = both["books"]
 valley = books[(books.rate == 1) & (books.budget == books.budget.max())]
@@ -396,23 +400,28 @@ answers = {
     "how many runs?": f"{len(few.loss)} in the fit, of "
     f"{len(np.unique(few.budget))} budgets and {len(np.unique(few.N))} "
     f"sizes; {len(ladder.loss) - len(few.loss)} more at other rates",
-    "how large?": f"{few.N.min():,.0f} to {few.N.max():,.0f} parameters, "
+    "how large?":
+    f"{few.N.min():,.0f} to {few.N.max():,.0f} parameters, "
     f"{few.D.min() / 1e6:.1f}M to {few.D.max() / 1e6:.1f}M tokens, "
     f"{min(steps):,} steps or more",
     "on what text, and is any repeated?":
     f"{ladder.corpus['name']}; no run reads a token twice",
-    "how are the hyperparameters chosen?": "rate and batch by a rule fitted "
-    "to sweeps (`scaling.hyperparameters`) on both texts; the rest "
+    "how are the hyperparameters chosen?":
+    "rate and batch by a rule fitted to sweeps on both texts "
+    "(`scaling.hyperparameters`); the rest "
     "is the recipe's",
-    "which checkpoints?": "the last of each run, its schedule ending there",
+    "which checkpoints?":
+    "the last of each run, its schedule ending there",
     "what is measured?": "mean nats per token on held-out books",
-    "which objective and algorithm?": "Huber of the difference of logs, "
+    "which objective and algorithm?":
+    "Huber of the difference of logs, "
     f"delta {scaling.fits.DELTA}; a grid, then Newton's method",
     "which start?": "the best points of the grid (`newton.starts`)",
     "are points left out?": "none",
-    "how sure is it?": "bootstrap, seeds, the rate's misfit, and budgets "
-    "held back",
+    "how sure is it?":
+    "bootstrap, seeds, the rate's misfit, and budgets held back",
     "is it all public?": "code, runs and text: "
     "`book/results/ladder_evening_modern.json` and its command"}
 Markdown("\n".join(["| question | answer |", "| --- | --- |"] + [
-    f"| {question} | {answer} |" for question, answer in answers.items()]))
+    f"| {question} | {answer} |"
+    for question, answer in answers.items()]))
