@@ -10,11 +10,11 @@
 # # Scaling laws: how big, how long, how much
 #
 # You have 50 dollars and a GPU for rent, or a laptop and three hours. Do you
-# train a small model on much text, or a large one on little? A wrong answer costs
-# the whole budget, and you learn of it at the end. This chapter builds a dial
-# that you turn before the meter starts: it takes what you can spend and gives the
-# model that this buys, with the loss that it should end at. Then it bets, and
-# later chapters train what was bet on.
+# train a small model on much text, or a large one on little? A wrong answer
+# costs the whole budget, and you learn of it at the end. This chapter builds a
+# dial that you turn before the meter starts: it takes what you can spend and
+# gives the model that this buys, with the loss that it should end at. Then it
+# bets, and later chapters train what was bet on.
 
 # %%
 from dataclasses import replace
@@ -129,11 +129,11 @@ for N in (5e6, 50e6, 500e6):
 #
 # ## The valley
 #
-# Runs that share a budget are called {term}`IsoFLOP` runs. We walk along
-# four budgets, the first a third of that of 2023, and draw the loss for every
-# size, now with the constants of a refit to the published runs, of which a
-# section below says more. The constants are uncertain, so we draw that too: the
-# band holds 90% of 400 fits to resampled runs.
+# Runs that share a budget are called {term}`IsoFLOP` runs. We walk along four
+# budgets, the first a third of that of 2023, and draw the loss for every size,
+# now with the constants of a refit to the published runs ([the
+# notes](notes_scaling.ipynb) say which). The constants are uncertain, so we
+# draw that too: the band holds 90% of 400 fits to resampled runs.
 
 # %%
 fits = scaling.published_fit()
@@ -227,10 +227,10 @@ assert best_three == ["H100", "RTX 4090", "H200"]
 # %% [markdown]
 # Neither the cheapest nor the newest: the H100, with the RTX 4090 and the H200
 # not far behind. The intervals look too good to be true, and in a way they are:
-# they say how firmly 240 published runs hold this formula, not what your text, your code
-# and your luck will do. All of these GPUs would buy a model far beyond the one
-# this book is about. Turn the question around: what does *our* full run cost,
-# 1.1B tokens through 51M parameters?
+# they say how firmly 240 published runs hold this formula, not what your text,
+# your code and your luck will do. All of these GPUs would buy a model far
+# beyond the one this book is about. Turn the question around: what does *our*
+# full run cost, 1.1B tokens through 51M parameters?
 
 # %%
 full = load_preset("full")
@@ -315,18 +315,19 @@ assert near.overhead(0.7, C) < 1.06 and abs(wall * 7 - 1) < 0.1
 assert abs(near.overhead(0.5, C) - 1.25) < 0.05
 
 # %% [markdown]
-# A model of 70% of the size is almost free, half the size costs a quarter
-# more, and then a wall comes: at a seventh of the size the second item of
-# the bill alone is as much as both together were.
+# A model of 70% of the size is almost free, half the size costs a quarter more,
+# and then a wall comes. At a seventh of the size the price of a finite model
+# alone has grown to what both prices together were at the best size, so no
+# amount of text can make up for it.
 
 # %% [markdown]
 # ## How sure are the constants?
 #
 # Fitting means choosing five constants so that predictions and measured losses
-# agree ([the notes](notes_scaling.ipynb) say how). To see whether a method can be
-# trusted, give it a question whose answer you know: take a law, invent 60 runs,
-# add half a per cent of noise, and fit. Then imagine that the runs had been
-# others. The {term}`bootstrap` imitates that: draw 60 of the 60 runs with
+# agree ([the notes](notes_scaling.ipynb) say how). To see whether a method can
+# be trusted, give it a question whose answer you know: take a law, invent 60
+# runs, add half a per cent of noise, and fit. Then imagine that the runs had
+# been others. The {term}`bootstrap` imitates that: draw 60 of the 60 runs with
 # replacement, fit again, and repeat. Where 90% of the answers fall is the
 # interval.
 #
@@ -357,10 +358,10 @@ assert high - low < 0.05
 
 # %% [markdown]
 # Constants trade off against each other: a larger $A$ with a larger $\alpha$
-# draws almost the same curve. So $A$ and $B$ are open to a tenth and more either
-# way, the loss to a fraction of a per cent. Trust what a law predicts inside its
-# range more than the constants themselves, and say how far outside you are when
-# you leave it.
+# draws almost the same curve. So $A$ and $B$ are open to a tenth and more
+# either way, the loss to a fraction of a per cent. Trust what a law predicts
+# inside its range more than the constants themselves, and say how far outside
+# you are when you leave it.
 
 # %% [markdown]
 # ## What if the text runs out?
@@ -391,13 +392,13 @@ assert abs((same - 155e6) / (1.1e9 - 155e6) - 0.5) < 0.1
 #
 # The published constants belong to another corpus and another tokenizer. Their
 # nats are not ours. For a prediction that a run of ours can lose, we need a
-# *ladder* of small models, with the text, the tokenizer, the {term}`context` and
-# the recipe of the real run. The real run is the `evening` scale's: a model that
-# one evening on a few cores can train, on public-domain books, by the `modern`
-# recipe that chapter 6 explains. Five budgets over two decades of compute are
-# each spent on five to eight sizes. Every run has its own batch and {term}`learning rate`,
-# which comes down to its end as the run does, and takes a thousand steps or more.
-# The runs took hours, so they are recorded.
+# *ladder* of small models, with the text, the tokenizer, the {term}`context`
+# and the recipe of the real run. The real run is the `evening` scale's: a model
+# that one evening on a few cores can train, on public-domain books, by the
+# `modern` recipe that chapter 6 explains. Five budgets over two decades of
+# compute are each spent on five to eight sizes. Every run has its own batch and
+# {term}`learning rate`, which comes down to its end as the run does, and takes
+# a thousand steps or more. The runs took hours, so they are recorded.
 
 # %%
 scale = find_recipe("modern").at(load_preset("evening"))
@@ -418,8 +419,8 @@ for spent, valley in zip(budgets, valleys):
 # A ladder is fair only when each rung learns at its own best rate, and no rung
 # may be tuned for longer than the others. So a rule is fitted first. At five
 # points, pairs of a size and a number of tokens, the rate went up and down by
-# factors of two until the best lay between two others. {cite:t}`li2025` found for
-# models of 60 million parameters and more that the best rate follows
+# factors of two until the best lay between two others. {cite:t}`li2025` found
+# for models of 60 million parameters and more that the best rate follows
 # $\eta = k\,N^{-a} D^{b}$. Do ours?
 
 # %%
@@ -443,21 +444,21 @@ for one in sweeps:
 # %% [markdown]
 # The number in brackets counts all parameters, the one before it leaves the
 # {term}`embeddings <embedding>` out, and that is the $N$ of the rule. A larger
-# vocabulary adds parameters and hardly moves the best rate, so only without them
-# does one rule hold on books and on the stories of the other chapters, whose
-# vocabulary is an eighth of this one's. It costs next to nothing wherever a run
-# has more tokens than parameters; the last line has fewer, and there it is twice
-# too high. The published step law does not reach down here: carried to a
-# thousandth of the size and to another optimizer, it asks for rates that no model
-# survives. The batch is theirs, $0.58\,D^{0.571}$ tokens, or less where a run
-# would have fewer than a thousand steps: in the sweeps the larger of two batches
-# was the better one, down to there.
+# vocabulary adds parameters and hardly moves the best rate, so only without
+# them does one rule hold on books and on the stories of the other chapters,
+# whose vocabulary is an eighth of this one's. It costs next to nothing wherever
+# a run has more tokens than parameters; the last line has fewer, and there it
+# is twice too high. The published step law does not reach down here: carried to
+# a thousandth of the size and to another optimizer, it asks for rates that no
+# model survives. The batch is theirs, $0.58\,D^{0.571}$ tokens, or less where a
+# run would have fewer than a thousand steps: in the sweeps the larger of two
+# batches was the better one, down to there.
 #
-# Before a small difference is read as a result, two more questions. Was the rule
-# right for the ladder itself? In its smallest budget half the rate and twice as
-# much were tried; the third line above stands near its largest. And how much is
-# luck? In the middle of every
-# valley a second run had other initial weights and another order of the text.
+# Before a small difference is read as a result, two more questions. Was the
+# rule right for the ladder itself? In its smallest budget half the rate and
+# twice as much were tried; the third line above stands near its largest. And
+# how much is luck? In the middle of every valley a second run had other initial
+# weights and another order of the text.
 
 # %%
 for spent in np.unique(ladder.budget[ladder.rate != 1]):
@@ -488,8 +489,8 @@ for spent in np.unique(ladder.budget[ladder.rate != 1]):
 
 # %% [markdown]
 # Neither half the rate nor twice as much is better. And luck is less than a
-# hundredth of a nat, but for the smallest budget, where a step sees a single row
-# of text: there two seeds are a twentieth of a nat apart.
+# hundredth of a nat, but for the smallest budget, where a step sees a single
+# row of text: there two seeds are a twentieth of a nat apart.
 #
 # ## Valleys of our own
 #
@@ -558,13 +559,13 @@ low, high = law_fits.interval(
 print(f"approach 3, 90% of resamples: {low:.2f} to {high:.2f}")
 
 # %% [markdown]
-# Four to nine tokens for each parameter, where Hoffmann's law asks for twenty. Two
-# things make the difference. Most of a small model is its embedding table, whose
-# rows are looked up and not multiplied, and our recipe learns more from a token
-# than theirs did. The three answers agree on a growth that is faster than
+# Four to nine tokens for each parameter, where Hoffmann's law asks for twenty.
+# Two things make the difference. Most of a small model is its embedding table,
+# whose rows are looked up and not multiplied, and our recipe learns more from a
+# token than theirs did. The three answers agree on a growth that is faster than
 # the square root of the compute, as small models with large vocabularies should
-# {cite}`pearce2024`, and on little else: carried two decades further they choose sizes
-# that lie a factor of five apart. Exponents are constants too.
+# {cite}`pearce2024`, and on little else: carried two decades further they
+# choose sizes that lie a factor of five apart. Exponents are constants too.
 
 # %% tags=["remove-cell"]
 growths = sorted(a for _, a in answers.values())
@@ -577,12 +578,12 @@ assert len(each) == 4 and min(each) > 3.9 and max(each) < 9.5
 # ## Would it have known?
 #
 # A law that fits its own runs proves little: five constants bend to much. The
-# test is a run that it has not seen. So hold back the largest budget, fit on the
-# smaller ones, and predict; then hold back the two largest. Each prediction comes
-# with an interval that should hold nine runs in ten. It is made of four parts:
-# what the bootstrap says, what another seed does, what a missed learning rate
-# costs, and what the law was off by when smaller budgets were held back, for each
-# decade beyond the runs.
+# test is a run that it has not seen. So hold back the largest budget, fit on
+# the smaller ones, and predict; then hold back the two largest. Each prediction
+# comes with an interval that should hold nine runs in ten. It is made of four
+# parts: what the bootstrap says, what another seed does, what a missed learning
+# rate costs, and what the law was off by when smaller budgets were held back,
+# for each decade beyond the runs.
 #
 # :::{admonition} Predict
 # :class: hint
@@ -603,12 +604,13 @@ for held in (1, 2):
           f"{min(off):+.1%} to {max(off):+.1%}")
 
 # %% [markdown]
-# Every one of them, and with room to spare. Most came out a little lower than the
-# smaller budgets had promised: what the smallest models teach about size, they
-# teach badly. An interval made from a handful of such misses is a careful one.
+# Every one of them, and with room to spare. Most came out a little lower than
+# the smaller budgets had promised: what the smallest models teach about size,
+# they teach badly. An interval made from a handful of such misses is a careful
+# one.
 #
-# The ladder has one more rung, far beyond the others: the `evening` model itself,
-# on a few million tokens. What does the ladder say of it?
+# The ladder has one more rung, far beyond the others: the `evening` model
+# itself, on a few million tokens. What does the ladder say of it?
 
 # %%
 N_own = count_parameters(scale.model).total
@@ -627,13 +629,13 @@ assert itself.D[0] < N_own < 1.5 * itself.D[0]
 assert (kept.D / kept.N).min() > 1.5
 
 # %% [markdown]
-# It ends above its interval, and the bet is lost. Nine in ten are to be won, and
-# there is a reason beside bad luck. This run has fewer tokens than parameters, and
-# no rung of the ladder had: it lies outside the range of the runs not only in
-# compute but also in the number of tokens for each parameter, and there the two
-# prices no longer simply add up. A law is safe inside its range, in every
-# direction. So the run goes into the fit, as the rung that lies nearest to what
-# we want to know:
+# It ends above its interval, and the bet is lost. Nine in ten are to be won,
+# and there is a reason beside bad luck. This run has fewer tokens than
+# parameters, and no rung of the ladder had: it lies outside the range of the
+# runs not only in compute but also in the number of tokens for each parameter,
+# and there the two prices no longer simply add up. A law is safe inside its
+# range, in every direction. So the run goes into the fit, as the rung that lies
+# nearest to what we want to know:
 
 # %%
 both = {"without it": ladder, "with it": everything}
@@ -647,17 +649,18 @@ for name, runs in both.items():
 # %% [markdown]
 # The constants move a long way, $E$ most of all, and the prediction for a whole
 # run by a good part of its interval, which stays wide: two decades of small
-# models do not say more about a run a hundred times as large. What narrows it is
-# larger rungs, and before those are measured nobody should bet on it.
+# models do not say more about a run a hundred times as large. What narrows it
+# is larger rungs, and before those are measured nobody should bet on it.
 
 # %% [markdown]
 # ## The dial
 #
 # Now the law is worth asking. `course plan --hours 3` measures for some seconds
 # how fast this machine trains, tries every size on the tokens that three hours
-# leave it, and answers with the size that the law expects to end lowest, a batch
-# and a learning rate by the rule, and the loss. Here is its answer for a machine
-# whose speed is recorded, two cores with instructions for {term}`bfloat16`:
+# leave it, and answers with the size that the law expects to end lowest, a
+# batch and a learning rate by the rule, and the loss. Here is its answer for a
+# machine whose speed is recorded, two cores with instructions for
+# bfloat16:
 
 # %%
 [step] = [row["sides"]["course_lib"]
@@ -679,10 +682,11 @@ for hours in (0.3, 3, 30):
           f"{says.loss:.2f} ({says.low:.2f} to {says.high:.2f})")
 
 # %% [markdown]
-# The law's price for size falls slowly here, so the dial asks for large models on
-# little text, larger than one would want to keep in a page; `--largest 9e6` bounds
-# them. And look at the intervals: at thirty hours the loss is open by more than
-# ten times the hours would gain. The dial is honest about how far it sees.
+# The law's price for size falls slowly here, so the dial asks for large models
+# on little text, larger than one would want to keep in a page; `--largest 9e6`
+# bounds them. And look at the intervals: at thirty hours the loss is open by
+# more than ten times the hours would gain. The dial is honest about how far it
+# sees.
 
 # %% tags=["remove-cell"]
 short, long_one = (choose(scale, everything, hours * 3600,
@@ -693,11 +697,11 @@ assert short.N > 9e6
 # %% [markdown]
 # ## A text without a slope
 #
-# The stories of the other chapters come from a grammar whose exact {term}`entropy`
-# is known: a loss that no model gets below. So here a fit can be told its floor,
-# and has four constants to find instead of five. The same ladder was measured on
-# them, at the `laptop` scale, by both recipes, and at its end the laptop run
-# itself, eight times the largest budget.
+# The stories of the other chapters come from a grammar whose exact
+# {term}`entropy` is known: a loss that no model gets below. So here a fit can
+# be told its floor, and has four constants to find instead of five. The same
+# ladder was measured on them, at the `laptop` scale, by both recipes, and at
+# its end the laptop run itself, eight times the largest budget.
 #
 # :::{admonition} Predict
 # :class: hint
@@ -731,17 +735,18 @@ assert forecast(steps, *run).loss < entropy < ended["gpt2"] < 0.9
 assert says.high - says.loss > 0.05
 
 # %% [markdown]
-# Without the floor the law of the `modern` recipe promises less than the entropy,
-# which is impossible. With it the prediction moves up, towards what came out, and
-# still not far enough. A grammar is a finite source: once a model has learned it
-# outright, more of anything buys nothing, and the loss falls off a cliff where
-# real prose has a long slope. And rows begin in mid-story, which hides from every
-# model some of what would tell the next word, so the floor that a run can reach
-# lies above the exact one. The law has the wrong shape for such a text, and the
-# honest part of its answer is the interval: budgets held back have shown it how
-# wrong it can be, so it is wide. Even so the `modern` run ended above it. This bet
-# is lost, and chapter 4 shows the run. Where the loss is a slope, on books, bets
-# can be won.
+# Without the floor the law of the `modern` recipe promises less than the
+# entropy, which is impossible. With it the prediction moves up, towards what
+# came out, and still not far enough. A grammar is a finite source: once a model
+# has learned it outright, more of anything buys nothing, and the loss falls off
+# a cliff where real prose has a long slope. And rows begin in mid-story, which
+# hides from every model some of what would tell the next word, so the floor
+# that a run can reach lies above the exact one. The law has the wrong shape for
+# such a text, and the honest part of its answer is the interval: budgets held
+# back have shown it how wrong it can be, so it is wide. Even so the `modern`
+# run ended above it. This bet is lost, and chapter 4 shows the run. On books,
+# where the loss is a slope, every run that was held back ended where the law
+# had said.
 
 # %% [markdown]
 # :::{admonition} Takeaway

@@ -12,7 +12,8 @@ from course_lib.sharing import export_run
 def hello(repo, model):
     """`make hello` in this environment, which is not installed again."""
     return subprocess.run(
-        ["make", "hello", f"VENV={sys.prefix}", f"MODEL={model}",
+        ["make", "--no-print-directory", "hello", f"VENV={sys.prefix}",
+         f"MODEL={model}",
          "-o", f"{sys.prefix}/.installed"], cwd=repo, text=True,
         capture_output=True, timeout=300)
 

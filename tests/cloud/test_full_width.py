@@ -62,7 +62,7 @@ def test_the_full_run_in_small(tmp_path):
     assert ended["loss"] == pytest.approx(last) == pytest.approx(
         record["validation"]["loss"])
     assert record["training"]["tokens"] == STEPS * BATCH
-    assert len(record["samples"]) == 2
+    assert len(record["samples"]) == 3
     told = (tmp_path / "sample.txt").read_text()
     assert told.startswith("life is about")
     assert (tmp_path / "gpt-50" / "model.safetensors").is_file()

@@ -96,7 +96,7 @@ class Misread(Tokens):
 
 
 @pytest.mark.parametrize("fault, word", [
-    ("rate", "learning_rate is 4.0"),
+    ("rate", "learning_rate is 0.4"),
     ("few tokens", "tokens is"),
     ("targets not moved", "the targets"),
     ("other ids", "tokenizer"),
@@ -104,7 +104,7 @@ class Misread(Tokens):
 def test_planted_faults_are_flagged(fault, word):
     data = stages.prepared(SMOKE).train_tokens
     if fault == "rate":
-        said = trained(replace(SMOKE, learning_rate=4.0))
+        said = trained(replace(SMOKE, learning_rate=0.4))
     elif fault == "few tokens":
         said = trained(replace(SMOKE, tokens=SMOKE.tokens // 8))
     else:
