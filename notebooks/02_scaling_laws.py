@@ -523,9 +523,11 @@ plt.show()
 
 # %% [markdown]
 # In {numref}`fig-own-isoflop` the larger valleys have two walls and a bottom
-# between them. The law passes through nearly all, and misses the right wall of
-# the smallest, whose steps of a single row learn less than it thinks. Where are
-# the bottoms, and how fast do they move? {cite:t}`hoffmann2022` asked in three
+# between them. The law passes through most runs, but not on the right: where a
+# model has few tokens for its size the runs rise sooner than the curve, most of
+# all at the second budget. So the law's own bottoms, the crosses, lie too far
+# to the right. Keep that in mind. Where do the runs themselves have their
+# bottoms, and how fast do those move? {cite:t}`hoffmann2022` asked in three
 # ways, of which the [notes](notes_scaling.ipynb) say more: the envelope of all
 # training curves, a parabola through each valley, and the law.
 
@@ -630,12 +632,12 @@ assert (kept.D / kept.N).min() > 1.5
 
 # %% [markdown]
 # It ends above its interval, and the bet is lost. Nine in ten are to be won,
-# and there is a reason beside bad luck. This run has fewer tokens than
-# parameters, and no rung of the ladder had: it lies outside the range of the
-# runs not only in compute but also in the number of tokens for each parameter,
-# and there the two prices no longer simply add up. A law is safe inside its
-# range, in every direction. So the run goes into the fit, as the rung that lies
-# nearest to what we want to know:
+# and there is a reason beside bad luck, of which the right walls had warned.
+# This run has fewer tokens than parameters, and no rung of the ladder had: it
+# lies outside the range of the runs not only in compute but also in the number
+# of tokens for each parameter, and there the two prices no longer simply add
+# up. A law is safe inside its range, in every direction. So the run goes into
+# the fit, as the rung that lies nearest to what we want to know:
 
 # %%
 both = {"without it": ladder, "with it": everything}
@@ -682,11 +684,11 @@ for hours in (0.3, 3, 30):
           f"{says.loss:.2f} ({says.low:.2f} to {says.high:.2f})")
 
 # %% [markdown]
-# The law's price for size falls slowly here, so the dial asks for large models
-# on little text, larger than one would want to keep in a page; `--largest 9e6`
-# bounds them. And look at the intervals: at thirty hours the loss is open by
-# more than ten times the hours would gain. The dial is honest about how far it
-# sees.
+# The law sees its bottoms too far to the right, so the dial asks for large
+# models on little text, larger than one would want to keep in a page;
+# `--largest 9e6` bounds them. And look at the intervals: at thirty hours the
+# loss is open by more than ten times the hours would gain. The dial is honest
+# about how far it sees.
 
 # %% tags=["remove-cell"]
 short, long_one = (choose(scale, everything, hours * 3600,
