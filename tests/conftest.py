@@ -57,6 +57,33 @@ def quick():
         yield
 
 
+@pytest.fixture
+def course(capsys):
+    """Run `course ...`; returns (exit code, stdout, stderr)."""
+    from course_lib.cli import main as cli
+
+    def run(*arguments):
+        capsys.readouterr()
+        try:
+            code = cli.main([str(part) for part in arguments])
+        except SystemExit as stop:  # argparse
+            code = stop.code
+        return code, *capsys.readouterr()
+    return run
+
+
+@pytest.fixture
+def refuses(course):
+    """Assert that a command ends in one line that says `what`."""
+    def run(*arguments, what):
+        code, out, err = course(*arguments)
+        assert code == 2, (out, err)
+        assert err.startswith("course") and err.count("\n") == 1, err
+        assert what in err, err
+        assert "Traceback" not in out + err
+    return run
+
+
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory) -> Path:
     """The folder of a tiny prepared run; not to be trained in."""

@@ -55,6 +55,16 @@ def make_run(folder: Path, preset: Preset = PRESET) -> Run:
     return prepare(folder / "run", preset, corpus)
 
 
+def places(value, most: int = 3, path=()):
+    """Every place in a JSON value, as the way to it; of a list the first
+    `most`."""
+    yield path
+    inside = value.items() if isinstance(value, dict) else \
+        enumerate(value[:most]) if isinstance(value, list) else ()
+    for key, part in inside:
+        yield from places(part, most, (*path, key))
+
+
 def bits(folder: Path) -> dict[str, str]:
     """What must be identical after a resume: hashes by file name."""
     newest = max((folder / "checkpoints").glob("step-*"))

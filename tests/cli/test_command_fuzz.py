@@ -125,14 +125,6 @@ VALUES = [None, True, 0, -1, 1, 10**30, 0.5, float("nan"), float("inf"), "",
           "x", [], {}, [1], {"a": 1}, "\x1b[31m\n"]
 
 
-def places(value, path=()):
-    yield path
-    inside = value.items() if isinstance(value, dict) else \
-        enumerate(value[:2]) if isinstance(value, list) else ()
-    for key, part in inside:
-        yield from places(part, (*path, key))
-
-
 @pytest.mark.parametrize("name, count", [
     ("run.json", 30), ("val.json", 8), ("settings.json", 8),
     ("log.jsonl", 8), ("timing.jsonl", 8), ("sessions.json", 8),
@@ -143,7 +135,7 @@ def test_values_in_json_by_chance(trained, tmp_path, name, count):
     lines = path.read_text().splitlines() if name.endswith("l") \
         else [path.read_text()]
     draw = random.Random(name)
-    known = [p for p in places(json.loads(lines[-1])) if p]
+    known = [p for p in tiny.places(json.loads(lines[-1]), 2) if p]
     for number in range(count):
         value = json.loads(lines[-1])
         [*way, last] = known[number % len(known)]

@@ -23,35 +23,7 @@ SMALL = ["--preset", "smoke", "--context", "16", "--layers", "1",
          "--heads", "2", "--width", "16", "--tokens", "2560", "--batch",
          "64", "--learning-rate", "0.003"]
 
-
-@pytest.fixture(autouse=True, scope="module")
-def quick():
-    with tiny.quick_training():
-        yield
-
-
-@pytest.fixture
-def course(capsys):
-    """Run `course ...`; returns (exit code, stdout, stderr)."""
-    def run(*arguments):
-        capsys.readouterr()
-        try:
-            code = cli.main([str(part) for part in arguments])
-        except SystemExit as stop:  # argparse
-            code = stop.code
-        return code, *capsys.readouterr()
-    return run
-
-
-@pytest.fixture
-def refuses(course):
-    """Assert that a command ends in one line that says `what`."""
-    def run(*arguments, what):
-        code, out, err = course(*arguments)
-        assert code == 2, (out, err)
-        assert err.startswith("course") and err.count("\n") == 1, err
-        assert what in err, err
-    return run
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from course_lib.cli import main as cli
 from course_lib.exercises import process, worker
 from course_lib.exercises.file import ReadersFile
 
@@ -23,11 +22,3 @@ def here(monkeypatch):
     monkeypatch.setattr(process, "_child", child)
 
 
-@pytest.fixture
-def course(capsys):
-    """Run `course ...`; returns (exit code, stdout, stderr)."""
-    def run(*arguments):
-        capsys.readouterr()
-        code = cli.main([str(part) for part in arguments])
-        return code, *capsys.readouterr()
-    return run

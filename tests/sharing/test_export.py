@@ -11,7 +11,6 @@ import torch
 import yaml
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from course_lib.cli import main as cli
 from course_lib.measuring.evaluation import evaluate
 from course_lib.recipes import find_recipe
 from course_lib.runs import open_run
@@ -39,16 +38,6 @@ def runs(tmp_path_factory):
 @pytest.fixture(params=TAGS)
 def run(runs, request):
     return runs[request.param]
-
-
-@pytest.fixture
-def course(capsys):
-    """Run `course`; returns (exit code, stdout, stderr)."""
-    def call(*arguments):
-        code = cli.main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-    return call
 
 
 def test_every_recipe_loads_in_transformers(run, course, tmp_path):

@@ -8,6 +8,7 @@ import shutil
 import struct
 
 import pytest
+import tiny
 import torch
 from referee import MODERN, TEXTS, ours
 
@@ -28,18 +29,9 @@ def whole(tmp_path_factory):
     return root
 
 
-def places(value, path=()):
-    """Every place in a JSON value, as the way to it."""
-    yield path
-    inside = value.items() if isinstance(value, dict) else \
-        enumerate(value[:3]) if isinstance(value, list) else ()
-    for key, part in inside:
-        yield from places(part, (*path, key))
-
-
 def changed(value, draw):
     """The value with one place removed, replaced, or doubled."""
-    [*way, last] = draw.choice([p for p in places(value) if p])
+    [*way, last] = draw.choice([p for p in tiny.places(value) if p])
     inside = value
     for key in way:
         inside = inside[key]

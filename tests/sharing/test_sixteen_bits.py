@@ -38,16 +38,6 @@ def folder(run, tmp_path_factory):
     return target
 
 
-@pytest.fixture
-def course(capsys):
-    """Run `course`; returns (exit code, stdout, stderr)."""
-    def call(*arguments):
-        capsys.readouterr()
-        code = cli.main([str(argument) for argument in arguments])
-        return code, *capsys.readouterr()
-    return call
-
-
 def test_transformers_has_the_same_logits(run, folder):
     """To the last bit but rounding in the products, of the rounded weights;
     and near those of the whole ones: a weight lost at most a 512th."""
