@@ -2,7 +2,6 @@
 and its first lines say what stands in it."""
 
 import reprlib
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,7 +10,7 @@ from pathlib import Path
 from course_lib.machine.device import memory
 from course_lib.machine.distributed import first_process
 from course_lib.machine.files import read_object, whole_number, write_json
-from course_lib.machine.lines import one_line
+from course_lib.machine.lines import one_line, quoted
 from course_lib.machine.lock import locked
 from course_lib.model.cost import count_parameters
 from course_lib.model.gpt import GPT
@@ -154,7 +153,7 @@ class Run:
         if not self.tokenizer.known_as(tokenizer.fingerprint):
             raise ValueError(
                 f"the tokenizer of {name} is not that of {self.folder}: "
-                f"prepare a run with --tokenizer {shlex.quote(name)}")
+                f"prepare a run with --tokenizer {quoted(name)}")
         sha256 = beginning.digest(model)
         if not first_process():  # the first one writes, before they meet
             return replace(self, record=self.record | dict(
@@ -198,7 +197,7 @@ class Run:
         if state is None:
             raise FileNotFoundError(f"{self.folder} has no trained model yet:"
                                     " run `course train "
-                                    f"{shlex.quote(str(self.folder))}`")
+                                    f"{quoted(self.folder)}`")
         if not self.tokenizer.known_as(state["fingerprint"]["tokenizer"]):
             raise ValueError(f"{self.folder / 'tokenizer.json'} is not the "
                              "tokenizer that the checkpoints were trained "
@@ -234,7 +233,7 @@ def open_run(folder) -> Run:
         found = "is no run folder (no run.json in it)" if folder.is_dir() \
             else "does not exist"
         raise FileNotFoundError(f"{folder} {found}: make one with `course "
-                                f"prepare --out {shlex.quote(str(folder))}`")
+                                f"prepare --out {quoted(folder)}`")
     try:
         record = read_object(path)
         _check_record(record)

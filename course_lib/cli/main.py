@@ -4,7 +4,6 @@ Every user's mistake ends in one line on stderr and exit code 2.
 """
 
 import functools
-import shlex
 import sys
 from dataclasses import replace
 
@@ -25,6 +24,7 @@ from course_lib.cli.streams import (
 )
 from course_lib.cli.writing import beginning, check, new
 from course_lib.machine.files import to_json
+from course_lib.machine.lines import quoted
 from course_lib.machine.progress import say, silence, warn
 from course_lib.scaling.budget import GPU_MFU
 
@@ -228,11 +228,6 @@ def history(run) -> str:
     from course_lib.training.sessions import in_words
     words = f", {in_words(run.sessions)}" if run.sessions else ""
     return f"trained for {duration(run.hours)} of wall clock{words}"
-
-
-def quoted(path) -> str:
-    """A path as a shell reads it."""
-    return shlex.quote(str(path))
 
 
 def figures(evaluation) -> str:

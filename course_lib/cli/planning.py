@@ -1,8 +1,7 @@
 """`course plan`, and what `course prepare --hours` makes of it (chapter 2)."""
 
-import shlex
-
 from course_lib.cli.arguments import SHAPE
+from course_lib.machine.lines import quoted
 from course_lib.machine.progress import say
 from course_lib.scaling.budget import GPU_MFU
 
@@ -44,7 +43,7 @@ def prepare_dialled(options, corpus) -> None:
     say("\n".join([*cost_lines(options, choice), *choice.lines()]))
     run = prepare(options.out, choice.preset, corpus, say,
                   asdict(choice.forecast))
-    say(f"ready: course train {shlex.quote(str(run.folder))}")
+    say(f"ready: course train {quoted(run.folder)}")
 
 
 def far(options) -> bool:

@@ -1,5 +1,7 @@
 """Words of others, such as a server or a damaged file, in one short line."""
 
+import shlex
+
 LONGEST = 300  # characters
 
 
@@ -12,3 +14,8 @@ def one_line(words, longest: int = LONGEST) -> str:
         return text
     half = (longest - 5) // 2
     return f"{text[:half]} ... {text[-half:]}"
+
+
+def quoted(path) -> str:
+    """A path as a shell reads it, for a command that is to be typed."""
+    return shlex.quote(str(path))

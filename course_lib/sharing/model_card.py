@@ -5,12 +5,11 @@ is shown: a card is published, and the rest is nobody's business.
 """
 
 import re
-import shlex
 import textwrap
 from collections import defaultdict
 from pathlib import PurePath
 
-from course_lib.machine.lines import one_line
+from course_lib.machine.lines import one_line, quoted
 from course_lib.measuring.evaluation import Evaluation
 from course_lib.model.cost import count_parameters, flops_per_token
 from course_lib.runs import Run
@@ -101,7 +100,7 @@ def facts(run: Run, licence: str | None = None, past: str = FORGETS) -> str:
     """
     if not run.finished:
         raise ValueError(f"{run.folder} has not finished training: run "
-                         f"`course train {shlex.quote(str(run.folder))} "
+                         f"`course train {quoted(run.folder)} "
                          "--resume`")
     if licence and not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", licence):
         raise ValueError(f"{licence!r} is no licence that the Hub knows by "

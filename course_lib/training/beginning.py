@@ -7,11 +7,11 @@ first checkpoint begins with them again, wherever they came from.
 import hashlib
 import json
 import os
-import shlex
 from dataclasses import asdict
 from pathlib import Path
 
 from course_lib.machine.files import write_tensors
+from course_lib.machine.lines import quoted
 from course_lib.model.config import GPTConfig
 from course_lib.model.gpt import GPT
 from course_lib.training.checkpoint import Damaged, load_weights
@@ -34,7 +34,7 @@ def copied(source: GPT, config: GPTConfig, name: str, folder) -> GPT:
                    if field != "vocab_size"]
         raise ValueError(
             f"the weights of {name} do not fit {folder}: {said}; prepare a "
-            f"run with --tokenizer {shlex.quote(name)}"
+            f"run with --tokenizer {quoted(name)}"
             + (f" --change {' '.join(changes)}" if changes else ""))
     model = GPT(config)
     model.load_state_dict(source.state_dict())
