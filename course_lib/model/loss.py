@@ -82,21 +82,22 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         with torch.autocast(kind, enabled=False):
             for start in range(0, x.size(0), chunk):
                 part = slice(start, start + chunk)
-                rows = x[part].to(low)
-                slope = rows.new_empty(rows.size(0), weight.size(0))  # (n, V)
+                rows, slope = x[part].to(low), None
+                if for_x or for_weight:
+                    slope = rows.new_empty(len(rows), len(weight))  # (n, V)
                 for first in range(0, rows.size(0), block):
                     inner = slice(first, first + block)
-                    place, count = places[part][inner], counts[part][inner]
+                    place, counted = places[part][inner], counts[part][inner]
                     logs = F.log_softmax(rows[inner] @ head.T, -1, dtype=wide)
-                    total -= (logs.gather(1, place) * count).sum()
-                    if for_x or for_weight:  # softmax, less 1 at the target
+                    total -= (logs.gather(1, place) * counted).sum()
+                    if slope is not None:  # softmax, less 1 at the target
                         slope[inner] = logs.exp_().scatter_add_(
                             1, place, logs.new_full(place.shape, -1))
                 if for_x:
                     dx[part] = (slope @ head) * counts[part]
                 if for_weight:  # summed over the chunks in float32
                     dweight += slope.T @ (rows * counts[part])
-        count = (targets != IGNORE).sum()
+        count = counts.sum()
         ctx.save_for_backward(dx, dweight, count)
         return total / count
 
