@@ -93,8 +93,7 @@ def sweep(folder: Path, base: Preset, point: Point,
         if best not in (rates[0], rates[-1]):
             break
         measure(best / FACTOR if best == rates[0] else best * FACTOR)
-    return dict(point=asdict(point), N=N.total,
-                without_embedding=N.without_embedding, flop=point.tokens
+    return dict(point=asdict(point), N=N.total, flop=point.tokens
                 * flops_per_token(model), **bottom(losses),
                 losses={str(rate): losses[rate] for rate in sorted(losses)})
 

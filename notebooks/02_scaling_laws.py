@@ -575,6 +575,11 @@ sizes_far = sorted(k * goal**a for k, a in answers.values())
 assert growths[0] > 0.5 and 4 < sizes_far[-1] / sizes_far[0] < 6
 each = [spent / (6 * N * N) for spent, N in bottoms]
 assert len(each) == 4 and min(each) > 3.9 and max(each) < 9.5
+for valley in valleys[1:]:
+    right = valley.N.argmax()
+    assert valley.loss[right] > ours.isoflop(valley.budget[0],
+                                             valley.N[right])
+assert all(ours.optimum(spent)[0] > N for spent, N in bottoms)
 
 # %% [markdown]
 # ## Would it have known?

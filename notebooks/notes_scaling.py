@@ -246,8 +246,8 @@ assert conventions["6N without embeddings"] < exact / 2
 # through their answers, $N^* = k\,C^a$; in the third
 # $a = \beta / (\alpha + \beta)$.
 #
-# A valley is no parabola, though, as {cite:t}`czech2026` shows with a program
-# that knows the true law. How much does that matter? Take runs whose answer we
+# A valley is no parabola, though; {cite:t}`czech2026` specifies a program that
+# knows the true law and shows what that does. How much does that matter? Take runs whose answer we
 # know, seven sizes on the paper's own law, without any noise:
 
 # %%

@@ -105,15 +105,15 @@ def _measured(run: Run, missing: list[dict], workers: int, *how):
 
 
 def _one(folder: Path, rung: dict, validation: int, form: str,
-         own_threads: int = 1) -> dict:
+         threads: int = 1) -> dict:
     run, began = open_run(folder), time.monotonic()
-    state, threads = torch.get_rng_state(), torch.get_num_threads()
-    torch.set_num_threads(own_threads)
+    state, before = torch.get_rng_state(), torch.get_num_threads()
+    torch.set_num_threads(threads)
     try:
         loss, curve = measure(run, Rung.from_dict(rung).preset, validation,
                               form)
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
         torch.set_rng_state(state)
     return dict(rung=rung, loss=loss, curve=curve,
                 seconds=time.monotonic() - began)
