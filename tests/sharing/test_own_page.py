@@ -182,7 +182,9 @@ def test_stop_and_again(opened):
         arg=stopped)
     stop(opened)
     assert opened.evaluate(WRITTEN).startswith(PROMPT)
-    assert len(opened.evaluate(WRITTEN)) < len(stopped)
+    # from the prompt, not from where it was stopped: at this temperature
+    # the dice do not throw the same text twice
+    assert not opened.evaluate(WRITTEN).startswith(stopped)
 
 
 def test_a_sentence_is_coloured_by_its_bits(opened, run):
