@@ -45,6 +45,8 @@ WHAT = {
     "ladder_laptop_modern": "The same by the modern recipe.",
     "laptop_whole": "The laptop preset's whole run at its own learning rate "
                     "and at half of it.",
+    "long_run_bet": "What the dial said of the model of chapter 7, written "
+                    "down before its run began.",
     "rates_books_modern": "The learning rate that is best for a size and a "
                           "length, on books, by the modern recipe.",
     "rates_stories_gpt2": "The learning rate that is best for a size, a "
