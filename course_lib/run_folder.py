@@ -173,6 +173,30 @@ class Run:
                     begun_from=dict(path=name, sha256=sha256)))
         return open_run(self.folder)
 
+    def over(self, tokens: int) -> "Run":
+        """The run with another length, shorter or longer, in training tokens.
+        What it has learned so far is kept, to the bit, so that the length
+        may be chosen late; a forecast was of another run, and goes.
+
+        Raises ValueError where the steps so far would have been others, had
+        it been planned so; BlockingIOError when another process is at it.
+        """
+        if tokens == self.preset.tokens:
+            return self
+        preset = replace(self.preset, tokens=tokens)
+        if not settings.same_so_far(self.preset, preset, self.step):
+            raise ValueError(
+                f"{self.folder} is at step {self.step:,}, and in a run of "
+                f"{self.preset.steps:,} steps or in one of {preset.steps:,} "
+                "the learning rate has begun to fall by then: its length is "
+                "settled")
+        record = {name: value for name, value in self.record.items()
+                  if name != "forecast"} | dict(preset=preset.to_dict())
+        if first_process():
+            with locked(self.folder):
+                write_json(self.folder / "run.json", record)
+        return replace(self, record=record)
+
     def train(self, **options):
         """Start or go on training; options as in `course_lib.training.train`.
 

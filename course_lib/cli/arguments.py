@@ -148,6 +148,9 @@ def _train(add):
     add("--compile", action=argparse.BooleanOptionalAction, default=None,
         help="let torch.compile make code for this model; where it pays "
         "without")
+    add("--tokens", type=number, help="end after so many, fewer or more than "
+        "planned, and keep what was trained: `wsd` allows it until its rate "
+        "falls")
     add("--save-seconds", type=float, help="between checkpoints; 120 "
         "without, and longer where saving would take over 1%% of the time")
     add("--tensorboard", action="store_true", help="also write the logs for "

@@ -196,6 +196,8 @@ def train(options) -> None:
     if run.started and not options.resume:
         raise ValueError(f"{run.folder} already has checkpoints: add "
                          "--resume to go on from the newest")
+    if options.tokens is not None:
+        run = run.over(options.tokens)
     run = begun(options, run)
     if run.finished:
         say(f"{run.folder} is trained: course sample {quoted(run.folder)}")

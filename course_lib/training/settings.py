@@ -3,6 +3,7 @@ many rows go through the model at once, whether that is compiled (chapter 4);
 and on what, in how many processes.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from course_lib.machine.device import PRECISIONS
@@ -11,6 +12,7 @@ from course_lib.machine.files import read_object, write_json
 from course_lib.presets import Preset
 from course_lib.text.token_files import Tokens
 from course_lib.training import checkpoint, processor
+from course_lib.training.schedule import learning_rate
 
 FILE = "settings.json"
 OLDEST = ("number_format", "micro_rows")  # what all runs have stored
@@ -40,6 +42,24 @@ def fingerprint(preset: Preset, data: Tokens, validation: Tokens) -> dict:
         **{name: tokens.header["sha256"] for name, tokens in (
             ("data", data), ("validation", validation))
            if "sha256" in tokens.header})
+
+
+def goes_on(before: dict, now: dict, step: int) -> bool:
+    """Whether a run with the fingerprint `now` can take up the checkpoint
+    `before`, made after `step` steps: they are the same, but for a length
+    that those steps did not depend on."""
+    return before == now or (
+        {**before, "preset": now["preset"]} == now and same_so_far(
+            Preset.from_dict(before["preset"]),
+            Preset.from_dict(now["preset"]), step))
+
+
+def same_so_far(one: Preset, other: Preset, step: int) -> bool:
+    """Whether two presets differ in `tokens` at most, and train the first
+    `step` steps alike: by `wsd`, until the rate of one of them falls."""
+    return replace(one, tokens=other.tokens) == other and all(
+        learning_rate(n, one) == learning_rate(n, other)
+        for n in range(step))
 
 
 def _object(path: Path) -> dict:

@@ -129,7 +129,8 @@ class Trainer:
                               fingerprint=self.fingerprint)
         if self.folder and self.world.first:
             checkpoint.set_aside(self.folder / "checkpoints", state["step"])
-        if state["fingerprint"] != self.fingerprint:
+        if not settings.goes_on(state["fingerprint"], self.fingerprint,
+                                state["step"]):
             raise ValueError(
                 f"the checkpoints in {self.folder} were made with other data "
                 "or another configuration: start a new run")
