@@ -1,60 +1,88 @@
-"""A finished run, recorded for the book: figures, baselines, samples, log.
+"""A run, recorded for the book: log, time, interruptions, samples.
 
-    python benchmarks/record_run.py RUN NAME     writes book/results/NAME.json
+    course train RUN --resume                  again when it was interrupted
+    python benchmarks/record_run.py RUN NAME   writes book/results/NAME.json
+
+The samples are what `course sample --prompt PROMPT --seed 0` says of the
+weights at 0, 1, 10, 30 and 100% of the run. Recorded before its end, the run
+is said to be unfinished. Nothing here changes the run's folder.
 """
 
 import argparse
+import math
+import statistics
 from pathlib import Path
 
-from baselines import baselines
-
-from course_lib.machine.device import autocast, choose_device
+from course_lib.machine.device import choose_device, matmul_peak
 from course_lib.machine.files import write_json
 from course_lib.machine.origin import provenance
-from course_lib.measuring.evaluation import evaluate
 from course_lib.model.cost import count_parameters, flops_per_token
 from course_lib.runs import Run, open_run
 from course_lib.sampling.generation import generate
 from course_lib.showing.page import RESULTS
+from course_lib.training.sessions import interruptions
 
 PROMPT = "life is about"
 CURVE_POINTS = 200
+PROMPTS = (PROMPT, "It was a dark and stormy night", "The old man",
+           "Once upon a time there was", "She looked at him and said,",
+           "The ship", "There was no one in the house but",
+           "I do not believe that", "When the war was over,", "London")
+TOKENS = 100
+# Two virtual processors of an Intel Xeon that multiplies in bfloat16, as those
+# of this run did: half of an m7i.xlarge and half of its price.
+PRICE = dict(instance="AWS m7i.large, us-east-1, on demand",
+             processors=2, dollars_per_hour=0.2016 / 2, date="2026",
+             source="https://c3x.dev/blog/m5-vs-m6i-vs-m7i-cost-performance")
 
 
-def record(run: Run) -> dict:
+def record(run: Run, prompts=PROMPTS) -> dict:
     """Everything about a run that the book shows, as plain values."""
-    result = evaluate(run.model(), run.measured_tokens,
-                      precision=autocast("cpu", run.number_format))
     training = [r for r in run.log if "loss" in r]
-    config = run.preset.model
-    flop = (flops_per_token(config, config.context_length)
-            * training[-1]["tokens"])
+    config, timing = run.preset.model, run.timing
+    work = flops_per_token(config, config.context_length)
+    speed = statistics.median(r["tokens_per_second"] for r in timing)
+    device, tokens = choose_device(), training[-1]["tokens"]
+    peak = matmul_peak(device, run.number_format, seconds=5)
+    bill = dict(dollars=timing[-1]["dollars"]) if device == "cuda" else dict(
+        price=PRICE, dollars=run.hours * PRICE["dollars_per_hour"])
     return dict(
-        provenance=provenance(choose_device()), run=run.record,
+        provenance=provenance(device, run.number_format),
+        run=run.record, finished=run.finished,
         parameters=count_parameters(config).total,
         training=dict(
-            tokens=training[-1]["tokens"], flop=flop,
-            passes=training[-1]["tokens"] / run.train_tokens.tokens,
-            seconds=run.timing[-1]["seconds"]),
-        validation=dict(
-            loss=result.loss, perplexity=result.perplexity,
-            bits_per_byte=result.bits_per_byte,
-            tokens=result.tokens, bytes=result.bytes),
-        baselines_bits_per_byte=baselines(run),
-        samples=[dict(step=step, text=continuation(model, run))
+            tokens=tokens, passes=tokens / run.train_tokens.tokens,
+            flop=work * tokens, seconds=timing[-1]["seconds"],
+            hours=run.hours, tokens_per_second=speed,
+            matmul_peak=peak, share_of_peak=work * speed / peak, **bill),
+        **(dict(validation=outcome(run)) if run.finished else {}),
+        sessions=run.sessions,
+        interruptions=len(interruptions(run.sessions)),
+        samples=[dict(step=step, texts=continuations(model, run, prompts))
                  for step, model in run.snapshots()],
-        more_samples=[continuation(run.model(), run, seed)
-                      for seed in (1, 2, 3)],
         log=training[::max(1, len(training) // CURVE_POINTS)],
-        validation_log=[r for r in run.log if "val_loss" in r])
+        validation_log=[r for r in run.log if "val_loss" in r],
+        timing=timing[::max(1, len(timing) // CURVE_POINTS)])
 
 
-def continuation(model, run: Run, seed: int = 0) -> str:
-    """The prompt and 80 tokens at temperature 0.8."""
-    tokenizer = run.tokenizer
-    [ids] = generate(model, [tokenizer.encode(PROMPT)], 80, 0.8,
-                     stop_id=tokenizer.eot, seed=seed)
-    return PROMPT + tokenizer.decode(ids)
+def outcome(run: Run) -> dict:
+    """The last evaluation, of all the held-out text."""
+    last = run.log[-1]
+    return dict(loss=last["val_loss"], perplexity=math.exp(last["val_loss"]),
+                bits_per_byte=last["val_bits_per_byte"],
+                tokens=run.measured_tokens.tokens,
+                bytes=run.measured_tokens.bytes)
+
+
+def continuations(model, run: Run, prompts) -> dict[str, str]:
+    """Each prompt with what the model says after it, as `course sample` has
+    it."""
+    tokenizer, texts = run.tokenizer, {}
+    for prompt in prompts:
+        [ids] = generate(model, [tokenizer.encode(prompt)], TOKENS, 0.8,
+                         stop_id=tokenizer.eot, seed=0)
+        texts[prompt] = prompt + tokenizer.decode(ids)
+    return texts
 
 
 if __name__ == "__main__":
@@ -63,8 +91,11 @@ if __name__ == "__main__":
     parser.add_argument("name", help="of the file in book/results")
     parser.add_argument("--to", metavar="FOLDER", type=Path, default=RESULTS,
                         help="another folder for the file")
+    parser.add_argument("--prompts", type=int, default=len(PROMPTS),
+                        help="how many of the ten are gone on from")
     options = parser.parse_args()
     path = options.to / f"{options.name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, record(open_run(options.run)))
+    write_json(path, record(open_run(options.run),
+                            PROMPTS[:options.prompts]))
     print(path)

@@ -37,4 +37,5 @@ course sample "$run" --prompt "life is about" --seed 0 |
   tee "$folder/sample.txt"
 rm -rf "$folder/gpt-50"
 course export "$run" --to "$folder/gpt-50"
-python "$here/benchmarks/record_run.py" "$run" dry-run --to "$folder"
+python "$here/benchmarks/record_run.py" "$run" dry-run --to "$folder" \
+  --prompts 1

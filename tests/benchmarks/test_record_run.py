@@ -1,8 +1,8 @@
-"""What is recorded of the long run, before and after its end."""
+"""What is recorded of a run, before and after its end."""
 
 import json
 
-import long_run
+import record_run
 import pytest
 import tiny
 
@@ -12,21 +12,23 @@ pytestmark = pytest.mark.usefixtures("quick")
 
 
 def test_it_is_recorded_at_any_time(run, monkeypatch, capsys):
-    monkeypatch.setattr(long_run, "matmul_peak", lambda *of, **how: 1e12)
-    monkeypatch.setattr(long_run, "PROMPTS", ("the cat", "life is about"))
+    monkeypatch.setattr(record_run, "matmul_peak", lambda *of, **how: 1e12)
+    prompts = ("the cat", "life is about")
     run.train(progress=False, stop_at=30)
     before = tiny.contents(run.folder)
-    half = long_run.record(run)
+    half = record_run.record(run, prompts)
     assert tiny.contents(run.folder) == before
     assert not half["finished"] and half["training"]["tokens"] == 30 * 64
     assert [s["step"] for s in half["samples"]] == [0, 1, 6, 18]
 
     run.train(progress=False)
-    whole = json.loads(json.dumps(long_run.record(run)))
+    whole = json.loads(json.dumps(record_run.record(run, prompts)))
     assert whole["finished"] and whole["interruptions"] == 0
     assert len(whole["sessions"]) == 2
     assert whole["samples"][:4] == half["samples"]
     assert whole["validation_log"][-1] == run.log[-1]
+    assert whole["validation"]["loss"] == run.log[-1]["val_loss"]
+    assert whole["validation"]["bytes"] == run.val_tokens.bytes
     spent = whole["training"]
     assert spent["hours"] * 3600 == run.timing[-1]["elapsed"]
     assert spent["dollars"] == spent["hours"] * 0.1008
