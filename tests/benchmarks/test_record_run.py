@@ -2,8 +2,8 @@
 
 import json
 
-import record_run
 import pytest
+import record_run
 import tiny
 
 from course_lib.cli.main import main
