@@ -23,6 +23,7 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from course_lib.machine.lines import one_line
+from course_lib.text.lossless import losses, ordered
 
 EOT = "<|endoftext|>"
 LARGEST = 2**20  # entries; several times the largest vocabulary in use
@@ -59,6 +60,9 @@ class Tokenizer:
         if self.eot is None or not isinstance(library.model, models.BPE):
             raise ValueError(f"this is not a byte-level BPE with {EOT}: train "
                              "one with course_lib.text.train_tokenizer")
+        if self.vocab_size > LARGEST:
+            raise ValueError("ids must be below 2**20, and this tokenizer has "
+                             f"{self.vocab_size - 1}")
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text, never including end-of-text. Raises
@@ -73,14 +77,24 @@ class Tokenizer:
 
     def fastest(self, sample: list[str]) -> Callable:
         """A function like `encode_batch`: tiktoken's, where words are cut
-        as GPT-2 does, text holds no token but those of its words, and the
-        ids of the sample are the same; else `encode_batch` itself."""
-        if self._cutting == GPT2_CUTTING and all(
-                token.special for token in self._added.values()) \
-                and self._encode_by_tiktoken(sample) == self.encode_batch(
-                    sample):
+        as GPT-2 does, text holds no token but those of its words, merges
+        are those of training, and the ids of the sample are the same; else
+        `encode_batch` itself."""
+        if self._cutting == GPT2_CUTTING and not self._found \
+                and self._as_trained and self._encode_by_tiktoken(
+                    sample) == self.encode_batch(sample):
             return self._encode_by_tiktoken
         return self.encode_batch
+
+    @cached_property
+    def _as_trained(self) -> bool:
+        """Whether any two neighbours that make a token may be merged, which
+        is all that tiktoken knows: it has ids, and no list of merges."""
+        model = self.library.model
+        return not model.ignore_merges and ordered(self._state) and all(
+            [i] == [part.id for part in model.tokenize(token)]
+            for token, i in self._state["model"]["vocab"].items()
+            if i not in self._added)
 
     def _encode_by_tiktoken(self, texts: list[str]) -> list[list[int]]:
         _check(texts)
@@ -121,6 +135,13 @@ class Tokenizer:
         return {self.eot: tokenizers.AddedToken(EOT, special=True),
                 **self.library.get_added_tokens_decoder()}
 
+    @property
+    def _found(self) -> dict[str, bool]:
+        """The tokens that are found in a text before it is cut, and whether
+        only where they are a word."""
+        return {token.content: token.single_word
+                for token in self._added.values() if not token.special}
+
     @cached_property
     def _byte_of(self) -> dict[str, int]:
         # GPT-2 writes each byte as one printable character: the printable
@@ -147,8 +168,11 @@ class Tokenizer:
         digits), and nothing else that may stand in the file."""
         model = self._state["model"]
         added = {i: token.content for i, token in self._added.items()}
+        # what few have, and is not there without: fingerprints are recorded
+        rest = [part for part in (self._found, model.get("ignore_merges"))
+                if part]
         return _digest(json.dumps([model["vocab"], model["merges"], added,
-                                   self._cutting], sort_keys=True))
+                                   self._cutting, *rest], sort_keys=True))
 
     def known_as(self, fingerprint: str) -> bool:
         """Whether a fingerprint is this tokenizer's. Runs of the first
@@ -162,6 +186,10 @@ class Tokenizer:
                for token in self._added.values() if not token.special):
             raise ValueError("changes the text: it has tokens that take the "
                              "spaces around them away")
+        for token in self._found:
+            if self.decode([self.library.token_to_id(token)]) != token:
+                raise ValueError("changes the text: its added token "
+                                 f"{reprlib.repr(token)} does not come back")
         ids = self.encode(PROBE * LONG)
         if self.eot in ids:
             raise ValueError(f"takes {EOT} in a text for the end of it")
@@ -169,12 +197,18 @@ class Tokenizer:
             back = self.decode(self.encode(PROBE))
             raise ValueError(f"changes the text: it makes "
                              f"{reprlib.repr(back)} of {reprlib.repr(PROBE)}")
-        strange = [token for token, i in self.library.get_vocab().items()
+        vocab = self.library.get_vocab()
+        if len({*vocab.values()}) < len(vocab):
+            raise ValueError("may change the text: two of its tokens have one "
+                             "id")
+        strange = [token for token, i in vocab.items()
                    if i not in self._added and not self._byte_of.keys()
                    >= set(token)]
         if strange:
             raise ValueError("is no byte-level BPE: it has a token "
                              f"{reprlib.repr(min(strange))}")
+        if loss := next(losses(self._state, {*self._byte_of}), None):
+            raise ValueError(f"may change the text: {loss}")
 
     def save(self, path) -> None:
         """Write the library's own JSON, which `transformers` reads too."""

@@ -140,6 +140,29 @@ def test_the_library_encodes_where_tiktoken_would_differ(saved):
     assert other.fastest(TEXTS) == other.encode_batch
 
 
+def merge_removed(state):
+    del state["model"]["merges"][-1]
+
+
+@pytest.mark.parametrize("change", [
+    merge_removed,
+    lambda state: state["model"]["merges"].reverse(),
+    lambda state: state["model"]["merges"].append(
+        state["model"]["merges"].pop(0)),
+    lambda state: [merge_removed(state), state["model"].update(
+        ignore_merges=True)]])
+def test_merges_of_no_training_are_the_library_s_business(saved, change):
+    """tiktoken knows no merges but by the ids of what they make, and a
+    sample need not show where that is another text."""
+    state = json.loads(saved.read_text())
+    change(state)
+    saved.write_text(json.dumps(state))
+    other = load_tokenizer(saved)
+    texts = [*TEXTS, *filter(str.isascii, (
+        other.decode([i]) for i in range(400)))]
+    assert other.fastest(["abc"])(texts) == other.encode_batch(texts)
+
+
 def test_a_token_that_no_sample_shows_is_the_library_s_business(saved):
     """Tokens that were added are found in a text before it is cut."""
     state = json.loads(saved.read_text())
@@ -294,9 +317,14 @@ def test_a_fingerprint_follows_what_decides_ids(saved):
         lambda state: None,
         lambda state: state["model"]["merges"].reverse(),
         lambda state: state["added_tokens"].append(added(400, "<pad>")),
+        lambda state: state["added_tokens"].append(added(
+            400, "<pad>", special=True)),
+        lambda state: state["added_tokens"].append(added(
+            400, "<pad>", single_word=True)),
+        lambda state: state["model"].update(ignore_merges=True),
         lambda state: state.update(normalizer=dict(type="Lowercase")),
         lambda state: state["pre_tokenizer"].update(use_regex=False))}
-    assert len(prints) == 5 and TOKENIZER.fingerprint in prints
+    assert len(prints) == 8 and TOKENIZER.fingerprint in prints
     assert changed(lambda state: state["pre_tokenizer"].update(
         trim_offsets=False)) == TOKENIZER.fingerprint
 
@@ -322,7 +350,54 @@ def test_tokens_that_were_added_stand_for_their_names(saved):
     assert 402 not in tokenizer.encode("<|\u611b|>")
 
 
+def first_cut(kind, **settings):
+    """What happens to a text before its words are cut."""
+    def change(state):
+        words = state["pre_tokenizer"]
+        state["pre_tokenizer"] = dict(type="Sequence", pretokenizers=[
+            dict(type=kind, **settings), words | dict(use_regex=False)])
+    return change
+
+
+def without(letter):
+    """A tokenizer that never saw a letter, and has no token for its byte."""
+    def change(state):
+        del state["model"]["vocab"][letter]
+    return change
+
+
+def after_decoding(**step):
+    def change(state):
+        state["decoder"] = dict(type="Sequence", decoders=[
+            state["decoder"], step])
+    return change
+
+
+Q = dict(String="Q")
+
+
 @pytest.mark.parametrize("change, what", [
+    (without("Q"), "may change the text: it has tokens for 255 .* for 'Q'"),
+    (lambda state: [without("Q")(state), state["model"].update(
+        unk_token="a")], "may change the text: it has tokens for 255"),
+    (lambda state: state.update(normalizer=dict(
+        type="Replace", pattern=Q, content="")),
+     "may change the text: its normalizer is Replace"),
+    (lambda state: state.update(normalizer=dict(type="NFC")),
+     "may change the text: its normalizer is NFC"),
+    (lambda state: state.update(normalizer=dict(
+        type="Sequence", normalizers=[dict(type="NFKC")])),
+     "may change the text: its normalizer is NFKC"),
+    (first_cut("Split", pattern=Q, behavior="Removed", invert=False),
+     "may change the text: its pre_tokenizer Split may leave"),
+    (first_cut("CharDelimiterSplit", delimiter="Q"),
+     "may change the text: its pre_tokenizer CharDelimiterSplit may leave"),
+    (after_decoding(type="Replace", pattern=Q, content=""),
+     "may change the text: its decoder is Replace"),
+    (lambda state: state["added_tokens"].append(added(400, "\xfc")),
+     "changes the text: its added token '\xfc' does not come back"),
+    (lambda state: state["model"]["vocab"].update(zq=399),
+     "may change the text: two of its tokens have one id"),
     (lambda state: state.update(normalizer=dict(type="Lowercase")),
      "changes the text: it makes"),
     (lambda state: state["pre_tokenizer"].update(add_prefix_space=True),
@@ -341,6 +416,23 @@ def test_a_tokenizer_that_text_does_not_survive_is_refused(saved, change,
     change(state)
     saved.write_text(json.dumps(state))
     with pytest.raises(ValueError, match=rf"tokenizer\.json {what}"):
+        load_tokenizer(saved)
+
+
+def test_what_only_cuts_a_text_is_kept(saved):
+    state = json.loads(saved.read_text())
+    first_cut("Split", pattern=Q, behavior="Isolated", invert=False)(state)
+    saved.write_text(json.dumps(state))
+    for text in NASTY:
+        again = load_tokenizer(saved)
+        assert again.decode(again.encode(text)) == text
+
+
+def test_an_id_beyond_all_vocabularies_takes_no_memory(saved):
+    state = json.loads(saved.read_text())
+    state["model"]["vocab"]["zq"] = 2**31
+    saved.write_text(json.dumps(state))
+    with pytest.raises(ValueError, match="ids must be below .* 2147483648"):
         load_tokenizer(saved)
 
 
