@@ -3,7 +3,7 @@ and its first lines say what stands in it."""
 
 import reprlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -58,14 +58,18 @@ class Run:
                                   self.tokenizer))
 
     def _check(self, tokens: Tokens) -> Tokens:
-        """Counts that the loss is divided by stand in two places."""
+        """What the loss depends on, and no checksum is of, stands in two
+        places."""
         name = tokens.path.stem
-        recorded = self.record["files"].get(name, {})
-        for what, count in recorded.items():
-            if tokens.header.get(what, count) != count:
+        recorded = self.record["files"].get(name, {}) | dict(
+            row=row_of(self.preset, name))
+        for what, value in recorded.items():
+            found = tokens.header.get(what)
+            if found != value:
                 raise ValueError(
-                    f"{name}.json says {tokens.header[what]} {what} and "
-                    f"run.json {count}: one of them is damaged; {AGAIN}")
+                    f"{name}.json says {reprlib.repr(found)} {what} and "
+                    f"run.json {reprlib.repr(value)}: one of them is "
+                    f"damaged; {AGAIN}")
         return tokens
 
     def damaged(self, tokenizers: set[str]) -> set[str]:
@@ -226,13 +230,28 @@ class Run:
             raise ValueError(f"{self.folder / 'tokenizer.json'} is not the "
                              "tokenizer that the checkpoints were trained "
                              "with: one of the two is from another run")
+        self._check_model(state)
         return model.to(where).eval()
+
+    def _check_model(self, state: dict) -> None:
+        """Refuse weights of a model that had other parts. Not all of them
+        show in a shape: the number of heads, or the bend of an MLP."""
+        if "fingerprint" not in state:  # a snapshot of an older version
+            return
+        ours = self.preset.model
+        theirs = Preset.from_dict(state["fingerprint"]["preset"]).model
+        for name, value in asdict(theirs).items():
+            if getattr(ours, name) != value:
+                raise ValueError(
+                    f"{self.folder / 'run.json'} has {name}="
+                    f"{getattr(ours, name)} and its weights were trained "
+                    f"with {value}: one of the two is damaged")
 
     def snapshots(self) -> Iterator[tuple[int, GPT]]:
         """(step, model) at 0, 1, 10, 30 and 100% of the run."""
         for folder in checkpoint.numbered(self.folder / "snapshots"):
             model = self._empty_model()
-            checkpoint.load_snapshot(folder, model)
+            self._check_model(checkpoint.load_snapshot(folder, model))
             yield checkpoint.step_of(folder), model.eval()
 
     def _empty_model(self) -> GPT:
@@ -277,6 +296,13 @@ def token_files(preset: Preset) -> tuple[str, ...]:
     """The names of a run's token files, the smallest first."""
     return ("val", "train") if preset.layout == "packed" \
         else ("val", "val-rows", "train")
+
+
+def row_of(preset: Preset, name: str) -> int | None:
+    """How many tokens a padded row of a token file has; None where it is
+    packed."""
+    rows = preset.layout == "sentences" and name != "val"
+    return preset.model.context_length if rows else None
 
 
 # What of a run was there before, and how it is described.

@@ -27,7 +27,7 @@ from course_lib.machine.lock import LOCK, locked
 from course_lib.machine.origin import provenance
 from course_lib.machine.progress import bar
 from course_lib.presets import Preset
-from course_lib.run_folder import Run, open_run, token_files
+from course_lib.run_folder import Run, open_run, row_of, token_files
 from course_lib.text.documents import Corpus, first_bytes, separators
 from course_lib.text.given_tokenizer import find_tokenizer
 from course_lib.text.rows import sentences
@@ -159,9 +159,8 @@ def _same(same: bool, folder: Path) -> None:
 def _token_file(folder: Path, name: str, preset: Preset, corpus: Corpus,
                 rule: str, tokenizer: Tokenizer, report) -> dict:
     """Pack one side of the corpus; returns its counts and checksum."""
-    T = preset.model.context_length
-    rows = preset.layout == "sentences" and name != "val"
-    layout = dict(row=T, cut_long=name == "train") if rows else {}
+    T, rows = preset.model.context_length, row_of(preset, name)
+    layout = dict(row=rows, cut_long=name == "train") if rows else {}
     texts = side(corpus.texts(), rule, validation=name != "train")
     with bar(desc=f"{name}.bin", unit="B", unit_scale=True,
              delay=2) as shown:
@@ -174,7 +173,8 @@ def _token_file(folder: Path, name: str, preset: Preset, corpus: Corpus,
            f"{'rows' if rows else 'documents'}"
            + (f", {tokens.targets / tokens.windows(T) / T:.0%} of them "
               "no padding" if rows else ""))
-    return {what: tokens.header[what] for what in (*COUNTS, "sha256")}
+    return {what: tokens.header[what] for what
+            in (*COUNTS, "sha256", *(("targets",) if rows else ()))}
 
 
 def _train_tokenizer(preset: Preset, corpus: Corpus, rule: str) -> Tokenizer:

@@ -4,6 +4,7 @@ Every user's mistake ends in one line on stderr and exit code 2.
 """
 
 import functools
+import math
 import sys
 from dataclasses import replace
 
@@ -269,6 +270,9 @@ def evaluate(options) -> None:
             result = evaluate(model, data, precision=precision,
                               progress=shown.update,
                               by_document=options.by_document)
+    if math.isnan(result.loss):  # though all weights are numbers
+        raise ValueError(f"the loss of {options.folder} is no number: its "
+                         "weights are too large to compute with")
     if options.json:
         print(to_json(dict(
             loss=result.loss, perplexity=result.perplexity,

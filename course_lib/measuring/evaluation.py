@@ -88,6 +88,9 @@ def evaluate(model: GPT, data: Tokens, *, max_tokens: int | None = None,
     if world.size > 1:
         total = world.mean(total.to(device)).cpu() * world.size
     nats, counted = total.tolist()
+    if len(places) == number and round(counted) != size:
+        raise ValueError(f"{data.path} has {counted:,.0f} targets and its "
+                         f"header says {size:,}: it is damaged")
     return Evaluation(nats / counted, round(counted), max(
         1, round(data.bytes * counted / size)))
 

@@ -11,8 +11,6 @@ import reprlib
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from course_lib.machine.files import read_object, write_json, write_tensors
 from course_lib.model.config import GPTConfig
@@ -157,14 +155,20 @@ def save_hf(model: GPT, tokenizer: Tokenizer, folder) -> None:
     os.replace(partial, folder / WEIGHTS)
 
 
-def holds(folder, model: GPT) -> bool:
-    """Whether a folder has these very weights, written by `save_hf`."""
+def holds(folder, model: GPT, tokenizer: Tokenizer) -> bool:
+    """Whether what `save_hf` writes stands in a folder already, and is read
+    from it as it is: weights, configuration and tokenizer."""
+    form = format_of(model.config)
     try:
-        found = load_file(Path(folder, WEIGHTS))
-    except (OSError, SafetensorError):
+        found, theirs = load_hf(folder)
+        read_object(Path(folder, "tokenizer_config.json"))
+    except PermissionError:
+        raise
+    except (OSError, ValueError):
         return False
-    ours = hf_weights(model)
-    return found.keys() == ours.keys() and all(
-        found[name].dtype == value.dtype
-        and torch.equal(found[name], value.cpu())
-        for name, value in ours.items())
+    ours, there = model.state_dict(), found.state_dict()
+    return (found.config == form.read_config(hf_config(model, tokenizer.eot))
+            and theirs.fingerprint == tokenizer.fingerprint
+            and all(there[name].dtype == value.dtype
+                    and torch.equal(there[name], value.cpu())
+                    for name, value in ours.items()))

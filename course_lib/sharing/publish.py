@@ -33,7 +33,7 @@ def export_run(run: Run, folder, licence: str | None = None,
     holds.
     """
     name = name or Path(folder).resolve().name
-    model = run.model().to(getattr(torch, number_format))
+    model = rounded(run.model(), number_format)
     card = model_card(run, licence, name, gguf, number_format)
     return _export(model, run.tokenizer, card, Path(folder), name, gguf)
 
@@ -49,11 +49,22 @@ def export_folder(source, folder, name: str | None = None,
     text = card.read_text(encoding="utf-8") if card.is_file() else ""
     before = model.head.dtype
     if number_format:
-        model = model.to(getattr(torch, number_format))
+        model = rounded(model, number_format)
     if number_format and model.head.dtype.itemsize < before.itemsize:
         text += rounding(number_format)
     return _export(model, tokenizer, text, folder,
                    name or folder.resolve().name, gguf)
+
+
+def rounded(model: GPT, number_format: str) -> GPT:
+    """The model with its weights in another number format. Raises ValueError
+    for a weight that becomes infinite in it."""
+    model = model.to(getattr(torch, number_format))
+    for name, value in model.named_parameters():
+        if not value.isfinite().all():
+            raise ValueError(f"{name} holds a weight that is too large for "
+                             f"{number_format}: export it in another")
+    return model
 
 
 def _export(model: GPT, tokenizer: Tokenizer, card: str, folder: Path,
@@ -62,7 +73,7 @@ def _export(model: GPT, tokenizer: Tokenizer, card: str, folder: Path,
         require_gguf(tokenizer)
     new = not (folder.exists() and (not folder.is_dir()
                                     or any(folder.iterdir())))
-    if not new and not holds(folder, model):
+    if not new and not holds(folder, model, tokenizer):
         raise FileExistsError(f"{folder} is not empty: choose a new folder")
     if new:
         folder.mkdir(parents=True, exist_ok=True)

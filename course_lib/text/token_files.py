@@ -214,9 +214,10 @@ class Tokens:
             self.documents, self.tokens, self.bytes = (
                 whole_number(header, name) for name in COUNTS)
             self.row = header.get("row")
-            self.targets = header.get("targets", self.tokens - 1)
-            for name in ("row", "targets") if self.row is not None else ():
-                whole_number(header, name)
+            self.targets = self.tokens - 1
+            if self.row is not None:
+                whole_number(header, "row", 1)
+                self.targets = whole_number(header, "targets")
             if header["dtype"] not in ("uint16", "uint32"):
                 raise ValueError(f"dtype {header['dtype']!r}")
             header["tokenizer"], header["vocab_size"]

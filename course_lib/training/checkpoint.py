@@ -49,10 +49,12 @@ def save_checkpoint(folder, step: int, model, optimizer, state: dict) -> Path:
     return final
 
 
-def save_snapshot(folder, step: int, model) -> Path:
+def save_snapshot(folder, step: int, model, state: dict | None = None,
+                  ) -> Path:
     """Write folder/step-NNNNNNNN, a checkpoint of weights alone, for looking
-    back."""
-    return _write(Path(folder), step, {}, {FILES[0]: model.state_dict()})
+    back; `state` as in `save_checkpoint`."""
+    return _write(Path(folder), step, state or {},
+                  {FILES[0]: model.state_dict()})
 
 
 def _write(folder: Path, step: int, state: dict, files: dict) -> Path:
@@ -162,13 +164,15 @@ def load_checkpoint(path, model, optimizer=None) -> dict:
     return state
 
 
-def load_snapshot(path, model) -> None:
-    """Load the weights of a snapshot. Raises as `load_checkpoint` does; one
-    of the first edition has no checksum."""
-    path = Path(path)
+def load_snapshot(path, model) -> dict:
+    """Load the weights of a snapshot; returns its state. Raises as
+    `load_checkpoint` does; one of the first edition has no state and no
+    checksum."""
+    path, state = Path(path), {}
     if (path / "state.json").exists():
-        _verified(path, FILES[:1])
+        state = _verified(path, FILES[:1])
     load_weights(path / FILES[0], model)
+    return state
 
 
 def _verified(path: Path, names) -> dict:

@@ -214,7 +214,8 @@ class Trainer:
         """Weights alone, for looking back at how the model learned."""
         if self.folder and self.world.first and self.step in self.snapshots:
             checkpoint.save_snapshot(self.folder / "snapshots", self.step,
-                                     self.model)
+                                     self.model,
+                                     dict(fingerprint=self.fingerprint))
 
     def evaluate_if_due(self) -> None:
         """A point of the validation curve; the last one is the result."""

@@ -414,11 +414,12 @@ def test_a_folder_of_gpt2(tmp_path, offline, tokenizer, extra):
 def test_a_folder_that_holds_a_model(tmp_path, tokenizer, parts, kind):
     model = ours(**parts)
     save_hf(model, tokenizer, tmp_path)
-    assert holds(tmp_path, model) and holds(tmp_path, from_hf(tmp_path))
-    assert not holds(tmp_path, GPT(model.config))
+    assert holds(tmp_path, model, tokenizer)
+    assert holds(tmp_path, from_hf(tmp_path), tokenizer)
+    assert not holds(tmp_path, GPT(model.config), tokenizer)
     (tmp_path / "model.safetensors").write_bytes(b"half of")
-    assert not holds(tmp_path, model)
-    assert not holds(tmp_path / "nowhere", model)
+    assert not holds(tmp_path, model, tokenizer)
+    assert not holds(tmp_path / "nowhere", model, tokenizer)
 
 
 def test_a_tokenizer_that_does_not_fit(tmp_path, tokenizer):
