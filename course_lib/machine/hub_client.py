@@ -48,20 +48,42 @@ def be_careful() -> None:
     constants.HF_HUB_DISABLE_XET = True
     if not hasattr(huggingface_hub, "set_client_factory"):
         return
-    from huggingface_hub.utils._http import default_client_factory
-
     pace = Pace(limit), Pace(limit)
+    before = huggingface_hub.get_session()  # made as the library wants it
+
+    def look(response):
+        look_at(response.headers, limit)
+
+    others = [hook for hook in before.event_hooks["response"]
+              if hook.__module__ != look.__module__]  # of an earlier call
 
     def client():
-        made = default_client_factory()
-        made.event_hooks["response"].append(
-            lambda response: look_at(response.headers, limit))
-        for transport in (made._transport, *made._mounts.values()):
-            if pool := getattr(transport, "_pool", None):
-                pool._network_backend = Watched(pool._network_backend, *pace)
+        made = type(before)(
+            event_hooks=before.event_hooks | dict(response=[*others, look]),
+            follow_redirects=before.follow_redirects,
+            timeout=2 * limit)  # of silence; who is watched ends sooner
+        watch(made, pace)
         return made
 
     huggingface_hub.set_client_factory(client)
+
+
+def watch(client, pace) -> None:
+    """Count what a client waits for, on all its connections.
+
+    By private names, as there is no other way: a limit of the client's own
+    begins anew with each byte that drips, and its public hooks see a request
+    before it is sent and an answer when its headers are whole. Under the
+    client a pool of connections takes a `network_backend`, in public, but
+    neither the client nor its transports hand one down. Where the names have
+    changed a drip is not seen, and silence still ends.
+    """
+    transports = [getattr(client, "_transport", None),
+                  *getattr(client, "_mounts", {}).values()]
+    for transport in transports:
+        pool = getattr(transport, "_pool", None)
+        if backend := getattr(pool, "_network_backend", None):
+            pool._network_backend = Watched(backend, *pace)
 
 
 def look_at(headers, limit: float) -> None:

@@ -8,7 +8,6 @@ import time
 import huggingface_hub
 import pytest
 from huggingface_hub import HfApi, constants, hf_hub_download
-from huggingface_hub.utils._http import default_client_factory
 
 from course_lib.machine import hub_client
 from course_lib.machine.hub_client import TooSlow, be_careful, look_at
@@ -23,6 +22,7 @@ def serve(monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     monkeypatch.setenv("COURSE_HUB_SECONDS", "1")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    before = huggingface_hub.get_session()
     listener, ended = socket.create_server(("127.0.0.1", 0)), threading.Event()
 
     def start(answer):
@@ -43,7 +43,9 @@ def serve(monkeypatch):
     yield start
     ended.set()
     listener.close()
-    huggingface_hub.set_client_factory(default_client_factory)
+    huggingface_hub.set_client_factory(lambda: type(before)(
+        event_hooks=before.event_hooks, timeout=None,
+        follow_redirects=before.follow_redirects))
 
 
 def drip(connection, ended, first, byte=b"a"):
@@ -67,6 +69,25 @@ def test_a_slow_server_is_left(manner, serve):
     with pytest.raises(TooSlow, match=r"only \d+ bytes in \d+ seconds"):
         api.dataset_info("a/b")
     assert time.monotonic() - began < 30
+
+
+def test_silence_ends_also_where_nobody_watches(serve, monkeypatch):
+    """The names by which a connection is watched are private, and may go."""
+    monkeypatch.setattr(hub_client, "watch", lambda client, pace: None)
+    address, began = serve(MANNERS["never answers"]), time.monotonic()
+    with pytest.raises(Exception, match="timed out"):
+        huggingface_hub.get_session().get(address)
+    assert time.monotonic() - began < 15
+
+
+def test_care_is_taken_once(serve):
+    """However often it is asked for, and with the library's own hooks."""
+    before = huggingface_hub.get_session().event_hooks
+    serve(MANNERS["never answers"])
+    be_careful()
+    hooks = huggingface_hub.get_session().event_hooks
+    assert hooks["request"] == before["request"] != []
+    assert len(hooks["response"]) == len(before["response"]) + 1
 
 
 def test_an_upload_that_nobody_takes_is_left(serve):
