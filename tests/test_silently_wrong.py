@@ -128,3 +128,13 @@ def test_weights_too_large_to_compute_with(trained, tmp_path, course,
     assert all(value.isfinite().all() and value.dtype == torch.bfloat16
                for value in load_file(
                    tmp_path / "16" / "model.safetensors").values())
+
+
+@pytest.mark.parametrize("content", [
+    "", "null", '"x"', '{"file": 1}', '{"parameters": "x"}', "[" * 100_000])
+def test_whose_gpt_is_trained_is_known_or_said(trained, tmp_path, refuses,
+                                               content):
+    run = shutil.copytree(trained["gpt2"], tmp_path / "run")
+    (run / "readers_gpt.json").write_text(content)
+    (run / "log.jsonl").unlink()  # else it is known to be finished
+    refuses("train", run, "--resume", what="readers_gpt.json")

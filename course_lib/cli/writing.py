@@ -8,6 +8,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from course_lib.machine.lines import quoted
+
 LONGEST = 1800  # seconds of a graduation
 MARK = "readers_gpt.json"  # in a run that a reader's GPT was trained in
 
@@ -101,13 +103,18 @@ def beginning(options, run) -> dict:
     """What the trainer is to begin with: options `model` and `compiles`.
     Raises ValueError where the file's GPT is not right, or a run goes on
     with another one than it began with."""
-    from course_lib.machine.files import write_json
+    from course_lib.machine.files import read_object, write_json
     mark = run.folder / MARK
-    kept = json.loads(mark.read_text()) if mark.is_file() else {}
+    kept = read_object(mark) if mark.is_file() else {}
+    if kept and not all(isinstance(kept.get(name), str)
+                        for name in ("file", "parameters")):
+        raise ValueError(f"{mark} is damaged: it does not say whose GPT is "
+                         "trained here")
     if not options.model:
         if kept:
             raise ValueError(f"{run.folder} is trained with the GPT in "
-                             f"{kept['file']}: add --model {kept['file']}")
+                             f"{kept['file']}: add --model "
+                             f"{quoted(kept['file'])}")
         return dict(compiles=options.compile)
     if run.begun_from:
         raise ValueError(f"{run.folder} begins with the weights of "

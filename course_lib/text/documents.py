@@ -31,6 +31,7 @@ COMPRESSIONS = (".gz", ".xz", ".zst")
 PARQUET = ".parquet"  # packed within
 ROWS = 100  # of it, read at a time
 CHUNK = 2**20  # bytes of a text file, read at a time
+PACKED = 2**8  # of one packed with Zstandard: each may become 10,000
 LONGEST = 16_000_000  # characters of a document; no book is as long
 LINE = 100_000_000  # bytes of a line of JSON, at most
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -251,7 +252,7 @@ def _unpack_zstd(path: Path) -> Iterator[bytes]:
     # and does not read lines.
     frame = None
     with path.open("rb") as file:
-        while packed := file.read(2**16):
+        while packed := file.read(PACKED):
             while packed:
                 frame = frame or zstandard.ZstdDecompressor().decompressobj()
                 try:

@@ -28,5 +28,8 @@ def find_tokenizer(path) -> Tokenizer:
     library = tokenizers.Tokenizer(bpe)
     library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     library.decoder = decoders.ByteLevel()
+    if library.token_to_id(EOT) is None:  # a new one would be no model's
+        raise ValueError(f"{pair[0]} has no {EOT}, which must stand between "
+                         "documents")
     library.add_special_tokens([EOT])
     return checked(Tokenizer(library), path)

@@ -6,6 +6,7 @@ process tries, once per machine, and what came out is kept in a file.
 """
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -109,7 +110,7 @@ def _found(name: str, asked: dict, refresh: bool) -> dict:
                      f"{torch.get_num_threads()} threads",
                      f"torch {torch.__version__}"])
     known = _all_found(path).get(key)
-    if known and not refresh:
+    if known and _sensible(known) and not refresh:
         return known
     found = _in_a_child(asked)
     try:
@@ -128,6 +129,18 @@ def _all_found(path: Path) -> dict:
         return value if isinstance(value, dict) else {}
     except (OSError, ValueError, RecursionError):
         return {}
+
+
+def _sensible(found) -> bool:
+    """Whether it is what a trial prints: numbers by name, or for each scale;
+    and maybe how it died."""
+    if not isinstance(found, dict) or "compiled" in found \
+            and not {"eager", "seconds"} <= found.keys():
+        return False
+    return all(_sensible(value) if name in PRESETS
+               else isinstance(value, str) if name == "died"
+               else type(value) in (int, float) and 0 < value < math.inf
+               for name, value in found.items())
 
 
 def _in_a_child(asked: dict) -> dict:

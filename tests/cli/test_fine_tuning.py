@@ -104,6 +104,14 @@ def test_gpt2s_own_pair_of_files(first, texts, course, tmp_path):
         first / "gpt2" / "tokenizer.json").encode(text)
 
 
+def test_a_pair_of_files_without_end_of_text(refuses, texts, tmp_path):
+    """A new id for it would be one that the model beside it never saw."""
+    (tmp_path / "vocab.json").write_text(json.dumps({"a": 0, "b": 1}))
+    (tmp_path / "merges.txt").write_text("#version: 0.2\n")
+    refuses("prepare", "--corpus", texts, *SMALL, "--tokenizer", tmp_path,
+            "--out", tmp_path / "run", what="has no <|endoftext|>")
+
+
 def test_ids_that_do_not_fit_in_16_bits(first, texts, course, tmp_path):
     """A large vocabulary, whose tail this text does use."""
     state = json.loads((first / "gpt2" / "tokenizer.json").read_text())

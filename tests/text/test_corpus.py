@@ -221,6 +221,15 @@ def test_memory_does_not_grow_with_a_text_file(tmp_path, ending):
     assert after - before < 20, (before, after)
 
 
+def test_zstandard_is_unpacked_in_pieces(tmp_path):
+    """Which another library's reader does not do by itself: 60 MB stand in a
+    few kilobytes, which are read at once."""
+    path = write(tmp_path / "a.txt.zst", PACKERS[".zst"](b"a " * 30_000_000))
+    sizes = [len(piece) for piece in documents._unpack_zstd(path)]
+    assert sum(sizes) == 60_000_000 and path.stat().st_size < 2**16
+    assert max(sizes) < 2**23
+
+
 def test_empty_files_are_left_out(tmp_path):
     write(tmp_path / "a.txt", "")
     write(tmp_path / "b.txt", " \r\n\t\n")

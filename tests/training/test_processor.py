@@ -92,6 +92,19 @@ def test_a_damaged_cache_is_made_again(content, cache, tmp_path, monkeypatch):
         "laptop": {"float32": 1}}
 
 
+@pytest.mark.parametrize("kept", [
+    5, "x", [1], {"laptop": 5}, {"laptop": {"float32": "fast"}},
+    {"laptop": {"float32": -1}}, {"died": 5}, {"compiled": 5}])
+def test_a_result_that_makes_no_sense_is_made_again(kept, cache, tmp_path,
+                                                    monkeypatch):
+    right = {"laptop": {"float32": 1}}
+    other_trial(tmp_path, monkeypatch, says(right))
+    assert processor.speeds() == right
+    [name] = json.loads(cache.read_text())
+    cache.write_text(json.dumps({name: kept}))
+    assert processor.speeds() == right
+
+
 def test_no_place_for_a_cache(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
