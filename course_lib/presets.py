@@ -4,6 +4,7 @@ import math
 import os
 from dataclasses import asdict, dataclass, replace
 
+from course_lib.machine.files import real_number
 from course_lib.model.config import GPTConfig
 
 SCHEDULES = ("cosine", "wsd", "constant")  # see `training.learning_rate`
@@ -51,6 +52,8 @@ class Preset:
         if self.tokens < self.batch_tokens:
             raise ValueError(f"tokens={self.tokens} must be at least one "
                              f"step, batch_tokens={self.batch_tokens}")
+        for name in ("learning_rate", "clip", "weight_decay"):
+            real_number(name, getattr(self, name))
         for name in ("learning_rate", "clip"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be above 0 and finite, not "

@@ -7,6 +7,7 @@ A scale (`presets.py`) says how much; any recipe can be followed at any scale.
 import math
 from dataclasses import asdict, dataclass, field, fields, replace
 
+from course_lib.machine.files import real_number
 from course_lib.model.config import GPTConfig
 from course_lib.presets import Preset
 
@@ -39,6 +40,11 @@ class Recipe:
     def __post_init__(self):
         if unknown := self.model.keys() - PARTS:
             raise ValueError(f"a recipe has no {', '.join(sorted(unknown))}")
+        for name in ("rate", "clip", "weight_decay"):
+            real_number(name, getattr(self, name))
+        for name in ("warmup", "batch_tokens"):
+            if getattr(self, name) is not None:
+                real_number(name, getattr(self, name))
         if not 0 < self.rate < math.inf:
             raise ValueError(f"rate must be above 0, not {self.rate}")
         if self.warmup is not None and not 0 <= self.warmup <= 1:

@@ -49,9 +49,12 @@ def field_value(text: str):
     if not name or not equals:
         raise argparse.ArgumentTypeError(f"{text!r} is not FIELD=VALUE, such "
                                          "as optimizer=adamw")
+    if name in ("name", "model"):  # the one is made of what is changed
+        raise argparse.ArgumentTypeError(f"{name!r} is no part of a recipe: "
+                                         "give the part itself")
     try:
         return name, json.loads(given)
-    except ValueError:
+    except (ValueError, RecursionError):
         return name, given
 
 

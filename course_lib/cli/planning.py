@@ -53,7 +53,8 @@ def far(options) -> bool:
     from course_lib.machine.gpus import find_gpu
     from course_lib.scaling.budget import check
     given = dict(hours=options.hours, dollars=options.dollars,
-                 mfu=options.mfu)
+                 mfu=options.mfu, largest=options.largest,
+                 tokens=options.tokens)
     check(**{name: value for name, value in given.items()
              if value is not None})
     if options.hours is not None and options.dollars is not None:

@@ -76,3 +76,11 @@ def whole_number(record: dict, name: str, least: int = 0) -> int:
         raise ValueError(f"{name} must be a whole number of {least} or more, "
                          f"not {reprlib.repr(value)}")
     return value
+
+
+def real_number(name: str, value) -> None:
+    """Raise ValueError for what is neither a whole number nor a float, or is
+    too large to become one."""
+    if type(value) not in (int, float) or (
+            type(value) is int and abs(value) > 2**1000):
+        raise ValueError(f"{name} must be a number, not {reprlib.repr(value)}")

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from course_lib.machine.files import real_number
+
 POSITIONS = ("learned", "rotary")
 NORMS = ("layer", "rms")
 MLPS = ("gelu", "swiglu", "relu2")
@@ -58,6 +60,7 @@ class GPTConfig:
         if self.n_embd % self.n_head:
             raise ValueError(f"n_head={self.n_head} must divide n_embd="
                              f"{self.n_embd}: each head gets an equal share")
+        real_number("dropout", self.dropout)
         if not 0.0 <= self.dropout < 1.0:
             raise ValueError(f"dropout must lie in [0, 1), not {self.dropout}")
         for name, known in (("positions", POSITIONS), ("norm", NORMS),

@@ -639,6 +639,8 @@ def test_options_of_sample(refuses, trained, options, what):
     ("--dollars 5 --mfu 0", "mfu"), ("--dollars 5 --mfu 1.5", "mfu"),
     ("--dollars 5 --mfu nan", "mfu"), ("", "--dollars"),
     ("--hours 0", "hours must be above 0"),
+    ("--dollars 1 --largest 0", "largest must be above 0"),
+    ("--dollars 1 --tokens 0", "tokens must be above 0"),
     ("--hours nan", "hours must be above 0"),
     ("--hours 1 --dollars 1", "not both"),
     ("--hours 1 --recipe 2023 --corpus stories", "no ladder was recorded"),

@@ -1,6 +1,7 @@
 """Arguments and files by chance, with fixed seeds: each command does what it
 was asked or says in one line why not."""
 
+import argparse
 import contextlib
 import copy
 import io
@@ -12,6 +13,9 @@ import pytest
 import tiny
 
 from course_lib.cli import main as cli
+from course_lib.cli.arguments import field_value
+from course_lib.presets import PRESETS
+from course_lib.recipes import PARTS, RECIPES, Recipe
 from course_lib.runs import open_run
 
 NUMBERS = ["0", "-1", "1", "2", "7", "0.5", "1e-40", "1e6", "1e18", "1e300",
@@ -95,6 +99,24 @@ def test_arguments_by_chance(trained, tmp_path, monkeypatch, verb, count):
                 arguments.append(draw.choice(OPTIONS[verb][name]))
         codes.append(check(arguments))
     assert {0, 2} == {*codes}
+
+
+def test_every_part_of_a_recipe_may_be_anything():
+    """As --change reads it: a run by such a recipe, or one line."""
+    fields = [*PARTS, *vars(RECIPES["gpt2"]), "no_such_part"]
+    said = {True: 0, False: 0}
+    for field in fields:
+        for value in ("nan", "NaN", "1e400", "[]", "[1]", "{}", '{"a": 1}',
+                      "null", "true", "-1", "0", "0.5", "1", "64", '"x"', "x",
+                      "", "[" * 100_000, "9" * 400, "9" * 5000):
+            try:
+                name, read = field_value(f"{field}={value}")
+                Recipe("by chance").but(**{name: read}).at(PRESETS["smoke"])
+                said[True] += 1
+            except (ValueError, argparse.ArgumentTypeError) as error:
+                assert "\n" not in str(error)
+                said[False] += 1
+    assert min(said.values()) > 20, said
 
 
 def test_what_is_no_command_by_chance():
