@@ -670,6 +670,20 @@ print(f"{page.name}: {page.stat().st_size:,} bytes")
 assert page.stat().st_size < 3_000_000
 
 # %% [markdown]
+# Is JavaScript fast enough for that? Recorded, on one thread of a browser, with
+# a model of a size that ships with the book:
+
+# %%
+browser = load_result("browser.json")
+print(f"{browser['parameters'] / 1e6:.1f}M parameters, on a core of an "
+      f"{browser['provenance']['device']}")
+for row in browser["rows"]:
+    print(f"{row['case']}: {row['tokens_per_second']:.0f} tokens/s")
+
+# %% tags=["remove-cell"]
+assert all(row["tokens_per_second"] > 30 for row in browser["rows"])
+
+# %% [markdown]
 # :::{admonition} Takeaway
 # :class: tip
 # A model gives probabilities; sampling makes text of them. Temperature,

@@ -79,8 +79,9 @@ def _strip(ended: list[float], most: float) -> str:
     """Where the runs of a line ended, from 0 to the worst of all."""
     places = [6 + (STRIP - 12) * end / most for end in ended]
     dots = "".join(f'<circle cx="{x:.1f}" cy="8" r="4"/>' for x in places)
-    return (f'<svg viewBox="0 0 {STRIP} 16" width="{STRIP}" aria-hidden="true">'
-            f'<path class="zero" d="M6 8H{max(places):.1f}"/>{dots}</svg>')
+    return (f'<svg viewBox="0 0 {STRIP} 16" width="{STRIP}" '
+            f'aria-hidden="true"><path class="zero" d="M6 8'
+            f'H{max(places):.1f}"/>{dots}</svg>')
 
 
 def _curves(shown: dict[str, Trick], tricks: list[Trick], axes: Axes) -> str:
