@@ -633,7 +633,8 @@ for late, flat in zip(ends_of("late fall"), ends_of("constant rate")):
 # **Warm-up and clipping** are both missed badly. Without either, the loss slows
 # down early, while the baseline's falls on, and never makes up for it. Which of
 # them is missed more, two seeds that end more than a nat apart cannot say. And
-# clipping does this by acting on a few steps, as the last line says.
+# clipping does this by acting on a few steps, as the table's last line says.
+# ({numref}`fig-tricks` has the runs one at a time.)
 #
 # **The cosine** is not missed at all. With a constant rate both seeds end far
 # *below* the baseline, by many times what the seeds differ. Look at the end of
