@@ -599,8 +599,8 @@ tricks = [Trick(name,
           for name, both in lines.items()]
 show_tricks(tricks, Axes("tokens seen", "nats per token",
                          {5e4: "50k", 2e5: "200k", 1e6: "1M"}),
-            "A recipe with one trick left out at a time, with where its "
-            "runs end and, when chosen, their curves.",
+            "A recipe with one trick left out at a time, with where "
+            "its runs end and, when chosen, their curves.",
             chosen=list(lines).index("no clipping"))
 
 # %% tags=["remove-cell"]
