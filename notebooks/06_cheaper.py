@@ -241,17 +241,18 @@ def draw(record, text):
     tricks = []
     for line in record["lines"]:
         two = runs_of(line, record)
-        curves = [[(p["tokens"] / run["positions"] * run["flop"] / whole,
-                    p["bits_per_byte"]) for p in run["curve"]]
-                  for run in two]
+        curves = [[(p["tokens"] / run["positions"] * run["flop"]
+                    / whole, p["bits_per_byte"])
+                   for p in run["curve"]] for run in two]
         tricks.append(Trick(line["name"], curves,
                             [run["bits_per_byte"] for run in two],
                             line["kept"]))
     axes = Axes("share of the work of 2023", "bits per byte",
                 {.02: "2%", .1: "10%", .5: "50%", 1: "100%"})
-    show_tricks(tricks, axes, "The lines from the recipe of 2023 to the "
-                "modern one, each with where its runs end on held-out "
-                f"{text} and, when chosen, their curves.", ladder=True)
+    show_tricks(tricks, axes, "The lines from the recipe of 2023 to "
+                "the modern one, each with where its runs end on "
+                f"held-out {text} and, when chosen, their curves.",
+                ladder=True)
 
 
 draw(recorded, "stories")
