@@ -808,7 +808,7 @@ print("no preference", f"{even:5.2f}", *[f"{even:8.2f}"] * 3)
 # browser. Choose a head, then a token. Write a sentence with a name in it
 # twice: does the second look back at the first?
 
-# %% mystnb={"figure": {"caption": "Attention of every head. Each square is one: a row says where its token looks. Below stands the sentence as the chosen head sees it from the chosen token, darkest where it looks most.", "name": "fig-heads"}}
+# %% mystnb={"figure": {"caption": "Attention of every head. Each square is one: a row says where its token looks. Below stands the sentence as the chosen head sees it from the chosen token, most coloured where it looks most.", "name": "fig-heads"}}
 from course_lib.showing import show_attention
 
 show_attention(trained, tokenizer, sentence)

@@ -589,6 +589,20 @@ for name, both in lines.items():
 print("steps of the baseline that were clipped:",
       " and ".join(str(one["clipped"]) for one in base))
 
+# %% mystnb={"figure": {"caption": "The same runs, one trick at a time: validation loss of two seeds, against the baseline's. Dots: where they end. Recorded.", "name": "fig-tricks"}}
+from course_lib.showing import Axes, Trick, show_tricks
+
+tricks = [Trick(name,
+                [list(zip(*plots.curve(one["validation_log"][1:],
+                                       "val_loss"))) for one in both],
+                [one["validation_loss"] for one in both])
+          for name, both in lines.items()]
+show_tricks(tricks, Axes("tokens seen", "nats per token",
+                         {5e4: "50k", 2e5: "200k", 1e6: "1M"}),
+            "A recipe with one trick left out at a time, with where "
+            "its runs end and, when chosen, their curves.",
+            chosen=list(lines).index("no clipping"))
+
 # %% tags=["remove-cell"]
 def ends_of(name):
     return [one["validation_loss"] for one in lines[name]]
@@ -619,7 +633,8 @@ for late, flat in zip(ends_of("late fall"), ends_of("constant rate")):
 # **Warm-up and clipping** are both missed badly. Without either, the loss slows
 # down early, while the baseline's falls on, and never makes up for it. Which of
 # them is missed more, two seeds that end more than a nat apart cannot say. And
-# clipping does this by acting on a few steps, as the last line says.
+# clipping does this by acting on a few steps, as the table's last line says.
+# ({numref}`fig-tricks` has the runs one at a time.)
 #
 # **The cosine** is not missed at all. With a constant rate both seeds end far
 # *below* the baseline, by many times what the seeds differ. Look at the end of

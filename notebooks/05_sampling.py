@@ -290,7 +290,7 @@ assert with_cache == without
 #
 # {numref}`fig-filling` has both, for a context far smaller than ours.
 
-# %% mystnb={"figure": {"caption": "The cache as a text grows: a row is a step, a column a token. Dark is read in that step, pale was kept. Where the window moves, what is left of it is read again.", "name": "fig-filling"}, "image": {"alt": "A staircase of cells: in each step one dark cell at the right of a growing pale row. Twice the row starts anew further right, and is then dark over its whole length."}}
+# %% mystnb={"figure": {"caption": "The cache as a text grows: a row is a step, a column a token. Fully coloured is read in that step, faint was kept. Where the window moves, what is left of it is read again.", "name": "fig-filling"}, "image": {"alt": "A staircase of cells: in each step one dark cell at the right of a growing pale row. Twice the row starts anew further right, and is then dark over its whole length."}}
 from course_lib.showing import draw_cache
 
 draw_cache(context=16, prompt=5, tokens=28);
@@ -299,7 +299,7 @@ draw_cache(context=16, prompt=5, tokens=28);
 # Time is noisy and depends on the machine; multiplications can be counted.
 # {numref}`fig-cache-work` has those of each new token, and your browser can do them.
 
-# %% mystnb={"figure": {"caption": "Multiplications for each token that the model writes. Pale: the whole text is read again. Dark: only what is new, since keys and values were kept.", "name": "fig-cache-work"}}
+# %% mystnb={"figure": {"caption": "Multiplications for each token that the model writes. A whole bar: the text is read again. Its foot: only what is new is read, since keys and values were kept.", "name": "fig-cache-work"}}
 from course_lib.showing import show_cache
 
 own = run if preset.name != "full" else stages.trained(
@@ -668,6 +668,20 @@ print(f"{page.name}: {page.stat().st_size:,} bytes")
 
 # %% tags=["remove-cell"]
 assert page.stat().st_size < 3_000_000
+
+# %% [markdown]
+# Is JavaScript fast enough for that? Recorded, on one thread of a browser, with
+# a model of a size that ships with the book:
+
+# %%
+browser = load_result("browser.json")
+print(f"{browser['parameters'] / 1e6:.1f}M parameters, on a core of an "
+      f"{browser['provenance']['device']}")
+for row in browser["rows"]:
+    print(f"{row['case']}: {row['tokens_per_second']:.0f} tokens/s")
+
+# %% tags=["remove-cell"]
+assert all(row["tokens_per_second"] > 30 for row in browser["rows"])
 
 # %% [markdown]
 # :::{admonition} Takeaway

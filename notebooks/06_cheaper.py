@@ -225,9 +225,8 @@ print(f"model: {base['model']['n_layer']} layers of "
 # Which of the lines below helps most? And does any do harm?
 # :::
 
-# %% mystnb={"figure": {"caption": "Each line's two seeds at its best learning rate. Filled: the change was kept for the lines below it. Recorded.", "name": "fig-savings"}, "image": {"alt": "Bits per byte of each line, from the recipe of 2023 at the top to the modern recipe at the bottom: most of the way down is made by a few lines."}}
-import matplotlib.pyplot as plt
-import numpy as np
+# %% mystnb={"figure": {"caption": "Choose a line: a tick stands at what is on, and the curves say what it is worth. Dots: where two seeds end at the line's best learning rate, filled if the change was kept for the lines below. Recorded.", "name": "fig-savings"}}
+from course_lib.showing import Axes, Trick, show_tricks
 
 
 def runs_of(line, record=recorded):
@@ -237,19 +236,26 @@ def runs_of(line, record=recorded):
             and run["asked"] == record["positions"]]
 
 
-def draw(ax, record, text):
-    for place, line in enumerate(record["lines"]):
-        ends = [run["bits_per_byte"] for run in runs_of(line, record)]
-        color = plots.PALETTE[0 if line["kept"] else 1]
-        ax.plot(ends, [place] * len(ends), "o-", color=color,
-                markerfacecolor=color if line["kept"] else "none")
-    ax.set_yticks(range(len(record["lines"])),
-                  [line["name"] for line in record["lines"]])
-    ax.invert_yaxis()
-    ax.set_xlabel(f"bits per byte of held-out {text}")
+def draw(record, text):
+    whole = runs_of(record["lines"][0], record)[0]["flop"]
+    tricks = []
+    for line in record["lines"]:
+        two = runs_of(line, record)
+        curves = [[(p["tokens"] / run["positions"] * run["flop"]
+                    / whole, p["bits_per_byte"])
+                   for p in run["curve"]] for run in two]
+        tricks.append(Trick(line["name"], curves,
+                            [run["bits_per_byte"] for run in two],
+                            line["kept"]))
+    axes = Axes("share of the work of 2023", "bits per byte",
+                {.02: "2%", .1: "10%", .5: "50%", 1: "100%"})
+    show_tricks(tricks, axes, "The lines from the recipe of 2023 to "
+                "the modern one, each with where its runs end on "
+                f"held-out {text} and, when chosen, their curves.",
+                ladder=True)
 
 
-draw(plt.subplots(figsize=(7, 5.2))[1], recorded, "stories")
+draw(recorded, "stories")
 
 # %% [markdown]
 # Now the question that money asks: how much work does each line need to become
@@ -259,6 +265,9 @@ draw(plt.subplots(figsize=(7, 5.2))[1], recorded, "stories")
 # rate has not yet come down. So these shares are rather too large.)
 
 # %%
+import numpy as np
+
+
 def share_to(run, target):
     """The share of a run's work after which it was at `target`."""
     lowest = np.minimum.accumulate(
@@ -451,6 +460,8 @@ assert max(work_to(last)) < 1 / 20
 # shares in the table are on the cautious side.
 
 # %% mystnb={"figure": {"caption": "Bits per byte of held-out stories over the work of training, for some of the lines, one seed each. Dashed: where the recipe of 2023 ends. Recorded.", "name": "fig-work"}, "image": {"alt": "Falling curves over work. Packed rows alone stay highest; the last recipe crosses the final value of the 2023 recipe early and ends far below it."}}
+import matplotlib.pyplot as plt
+
 names = [lines[0]["name"], "packed rows", "a late fall"]
 shown = [line for line in lines
          if line["name"] in names or line is last]
@@ -480,9 +491,9 @@ plt.legend();
 # Which lines will be worth less on books, and which more?
 # :::
 
-# %% mystnb={"figure": {"caption": "The same lines on real books. Recorded.", "name": "fig-savings-books"}, "image": {"alt": "Bits per byte of each line on books, from the recipe of 2023 at the top to the modern recipe at the bottom."}}
+# %% mystnb={"figure": {"caption": "The same lines on real books. Recorded.", "name": "fig-savings-books"}}
 on_books = load_result("savings_books.json")
-draw(plt.subplots(figsize=(7, 5.2))[1], on_books, "books")
+draw(on_books, "books")
 
 # %%
 print(f"{len(on_books['runs'])} runs; padded rows are "

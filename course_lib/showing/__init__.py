@@ -13,4 +13,5 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
              "results", "show_script", "show_source", "styled"],
     "pictures": ["draw_cache", "draw_memory", "draw_rows", "draw_stream"],
     "texts": ["show_surprisal", "side_by_side", "visible"],
+    "tricks": ["Axes", "Trick", "show_tricks"],
 })

@@ -27,7 +27,7 @@ PARTS = {
     "MLP": ("L * (8 * C * C + 5 * C)", "L * 48 * C * C"),
     "norms": ("(2 * L + 1) * 2 * C", "0"),
 }
-MARGIN = 36  # for a label at the end of the longest bar
+MARGIN = 46  # for "100.0%" at the end of the longest bar
 WIDTH = 540  # pixels of a plot; with its labels it fills the column
 VOCABULARIES = [512, 1_024, 4_096, 8_192, 16_384, 32_768, 50_304, 100_288]
 CONTEXTS = [64, 128, 256, 512, 1_024, 2_048, 4_096]

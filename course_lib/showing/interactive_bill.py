@@ -12,6 +12,7 @@ from course_lib.showing.interactive import WIDTH
 from course_lib.showing.plots import PALETTE
 
 MFUS, PRICES = (5, 70), (20, 200)  # per cent
+LEAST, MOST = 0.02, 500  # US$ between which bars are drawn
 
 
 def bill_chart(paid: float, real: float, longer: float, reached: float,
@@ -70,11 +71,11 @@ def _drawn(names: list[str]) -> alt.LayerChart:
         dict(step=name, place=place) for place, name in enumerate(names)]
     )).transform_calculate(
         after=f"{lefts}[datum.place]",
-        before=f"datum.place ? {lefts}[datum.place - 1] : 0.05",
+        before=f"datum.place ? {lefts}[datum.place - 1] : {LEAST}",
         text="'$' + format(datum.after, '.2f')")
     y = alt.Y("step:N", sort=names, title=None, axis=alt.Axis(labelLimit=140))
     x = alt.X("after:Q", title="US$ left", scale=alt.Scale(
-        type="log", domain=[0.05, 500], clamp=True, nice=False),
+        type="log", domain=[LEAST, MOST], clamp=True, nice=False),
         axis=alt.Axis(values=[0.1, 1, 10, 100], format="$~f"))
     color = alt.Color("place:O", legend=None, scale=alt.Scale(
         domain=list(range(len(names))), range=[

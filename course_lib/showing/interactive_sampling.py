@@ -101,7 +101,7 @@ def sampling_chart(grid: Grid, temperature: float = 1.0, top_p: float = 1.0,
         labelFont="monospace", labelLimit=LEFT))
     scale = alt.Scale(domain=[0, 1])
     x = alt.X("now:Q", scale=scale, title="probability of the next token",
-              axis=alt.Axis(format="%", tickCount=5))
+              axis=alt.Axis(format="%", values=[0, 0.25, 0.5, 0.75, 1]))
     bars = alt.layer(
         base.mark_bar(color=PALETTE[0]).encode(x=x, y=y),
         base.mark_bar(filled=False, stroke="#888", strokeWidth=1.5).encode(

@@ -18,9 +18,13 @@ from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlparse
 
 import pytest
+import speaking
+import talking
 import yaml
 from book_builder import REPO, build_book, git_status, hand_over
 from PIL import Image
+
+from course_lib.sharing.hugging_face import load_hf
 
 pytestmark = pytest.mark.book
 
@@ -67,7 +71,7 @@ UNTYPESET = """[...document.querySelectorAll('.math')]
                m.querySelector('mjx-merror')).map(m => m.textContent)"""
 IMAGES = """[...document.querySelectorAll('article img')]
   .map(i => [i.getAttribute('alt') || '', i.naturalWidth])"""
-LABELS = """[...document.querySelectorAll('.interactive, .gpt.live')]
+LABELS = """[...document.querySelectorAll('.interactive, .gpt.live, .tricks')]
   .map(f => f.getAttribute('aria-label') || '')"""
 CUT_CODE = """[...document.querySelectorAll('article .highlight pre')]
   .filter(p => p.scrollWidth > p.clientWidth + 1)
@@ -382,6 +386,58 @@ def test_search_finds_a_word_of_the_page(from_disk, html, browser):
     page.close()
     name = f"{from_disk.name}.html"
     assert [link for link in found if name in link], word
+
+
+@pytest.fixture(scope="module")
+def who_speaks(build) -> list:
+    """(model, tokenizer) of everyone on the page, in its order."""
+    run = talking.own_run()
+    shipped = (load_hf(folder) for folder in talking.shipped())
+    return [(run.model(), run.tokenizer),
+            *((model.float(), tokenizer) for model, tokenizer in shipped)]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_one_can_talk_to_the_models(html, browser, who_speaks, size, scheme):
+    """From disk, with the network cut: a prompt, every control, and Python
+    asked for the same numbers."""
+    page = browser.new_page(viewport=size, color_scheme=scheme)
+    page.context.set_offline(True)
+    seen = Visit()
+    listen(page, seen, "file:")
+    page.goto((html / "book" / "talk.html").as_uri())
+    page.fill(".gpt-prompt", "the old house")
+    page.press(".gpt-prompt", "Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_function(
+        "[...document.querySelectorAll('.gpt-text')].every((p) => p"
+        ".textContent.startsWith('the old house') && p.textContent.length"
+        " > 20)", timeout=60_000)
+    speaking.stop(page)
+    written, shown = speaking.texts(page, "text"), []
+    for name, value, settings in speaking.MOVES:
+        kept = speaking.texts(page, "kept")
+        speaking.choose(page, name, value)
+        speaking.change(page, "kept", kept)
+        shown.append([part.evaluate(speaking.BARS)
+                      for part in page.query_selector_all(".gpt-model")])
+        for part, (model, tokenizer) in zip(
+                page.query_selector_all(".gpt-model"), who_speaks,
+                strict=True):
+            speaking.agrees(part, model, tokenizer, settings)
+    assert all(one != other for one, other in zip(shown, shown[1:]))
+    assert speaking.texts(page, "text") == written
+    page.click(".gpt-model >> nth=-1 >> .gpt-bars button >> nth=1")
+    page.wait_for_function(
+        "before => [...document.querySelectorAll('.gpt-text')].at(-1)"
+        ".textContent.length > before.length", arg=written[-1])
+    costs = speaking.texts(page, "cost")
+    page.fill(".gpt-own", "Nobody has ever written this.")
+    page.click(".gpt-sentence button")
+    speaking.change(page, "cost", costs)
+    assert seen.errors == [] and seen.foreign == []
+    page.close()
 
 
 def test_prints_as_one_file(html, options, tmp_path):

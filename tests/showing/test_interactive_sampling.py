@@ -96,6 +96,16 @@ def test_refuses_a_setting_that_no_slider_reaches(grid):
         sampling_chart(grid, 0.5, 1.0)
 
 
+OUTSIDE = """() => {
+  const svg = document.querySelector('.interactive svg');
+  const room = svg.getBoundingClientRect();
+  return [...svg.querySelectorAll('text')].filter((text) => {
+    const { left, right } = text.getBoundingClientRect();
+    return left < room.left - 1 || right > room.right + 1;
+  }).map((text) => text.textContent);
+}"""
+
+
 @pytest.mark.slow
 def test_the_keyboard_moves_it_without_a_network(grid, browser, monkeypatch):
     """Each slider, a step at a time, shows what belongs to the setting."""
@@ -103,7 +113,7 @@ def test_the_keyboard_moves_it_without_a_network(grid, browser, monkeypatch):
     monkeypatch.setattr("course_lib.showing.interactive.display",
                         lambda found, raw: data.append(found))
     show_chart(sampling_chart(grid), "Bars and texts.")
-    page = browser.new_page()
+    page = browser.new_page(viewport={"width": 375, "height": 800})
     page.context.set_offline(True)
     errors = []
     page.on("pageerror", lambda error: errors.append(str(error)))
@@ -132,5 +142,10 @@ def test_the_keyboard_moves_it_without_a_network(grid, browser, monkeypatch):
         drawn = "".join(page.text_content(".interactive svg").split())
         for text in grid.texts[place]:
             assert "".join(visible(text).split()) in drawn
+        assert page.evaluate(OUTSIDE) == []
+    top_p.press("Home")  # one token takes it all, the longest label
+    page.wait_for_timeout(200)
+    assert "100.0%" in page.text_content(".interactive svg")
+    assert page.evaluate(OUTSIDE) == []
     assert errors == []
     page.close()

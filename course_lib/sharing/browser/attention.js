@@ -7,11 +7,12 @@ function attention(root) {
   const client = new Client(where);
   let { tokens, weights } = shown, layer = 0, head = 0, from = 0;
 
-  /* A square of a head's weights: a row says where its token looks. */
+  /* A square of a head's weights: a row says where its token looks. Drawn
+     by their roots, or all but the largest would be too pale to see. */
   function map(rows) {
     const cells = rows.flatMap((row, y) => row.map((weight, x) => (
-      weight < 0.02 ? "" : `<rect x="${x}" y="${y}" width="1" height="1" `
-        + `fill="var(--edge)" fill-opacity="${weight.toFixed(2)}"/>`)));
+      weight < 0.005 ? "" : `<rect x="${x}" y="${y}" width="1" height="1" fill=`
+        + `"var(--edge)" fill-opacity="${Math.sqrt(weight).toFixed(2)}"/>`)));
     const size = rows.length;
     return `<svg viewBox="0 0 ${size} ${size}" aria-hidden="true">`
       + `<path d="M0 0V${size}H${size}Z" fill="var(--bar)" `

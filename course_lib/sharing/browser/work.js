@@ -27,8 +27,8 @@ function work(root) {
     part("chart").innerHTML = `<svg viewBox="0 0 ${width} ${height}" `
       + `aria-hidden="true">${bars}</svg>`;
     part("said").textContent = `Token ${place + 1}: ${many(plain[place])} `
-      + `multiplications without the cache (pale), ${many(cached[place])} with `
-      + `it (dark). All ${plain.length} tokens: ${
+      + `multiplications without the cache (the bar), ${many(cached[place])} with `
+      + `it (its foot). All ${plain.length} tokens: ${
         (sum(plain) / sum(cached)).toFixed(1)} times as many without. ${times}`;
   }
 
