@@ -25,7 +25,9 @@ def lines_of(case: dict, seen: dict, right: dict) -> list[str]:
         return [*lines, "nothing was raised"]
     for name, wanted in right.items():
         if name not in seen:
-            return [*lines, f"{name}: nothing of it was seen"]
+            other = [f"{name}: {said(value)}" for name, value
+                     in seen.items() if name not in right]
+            return [*lines, *(other or [f"{name}: nothing of it was seen"])]
         if not same(seen[name], wanted):
             return [*lines, *difference(name, seen[name], wanted)]
     extra = next(name for name in seen if name not in right)
