@@ -232,6 +232,8 @@ def main() -> int:
         return 0
     try:
         good, said = judged(graduate(options.file, report))
+    except KeyboardInterrupt:  # the parent says so
+        return 130
     except Exception as error:  # whatever a reader's code may raise
         said = f"{type(error).__name__}: {' '.join(str(error).split())}"
         print(f"graduation ended: {said}")

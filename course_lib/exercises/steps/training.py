@@ -179,7 +179,7 @@ def see_step(candidate, case) -> dict:
         seen["batch changed"] = not (same(plain(inputs), plain(
             given["inputs"])) and same(plain(targets), plain(
                 given["targets"])))
-    seen["most rows at once"] = max(largest_part)
+    seen["most rows at once"] = max(largest_part, default=0)
     seen["loss is a plain number"] = not (
         torch.is_tensor(value) and value.requires_grad)
     return seen
