@@ -36,7 +36,7 @@ from course_lib.exercises.verdict import (
     stopped,
 )
 
-LIBRARY = sysconfig.get_path("stdlib")
+PYTHON = (sysconfig.get_path("stdlib"), "<frozen ")  # its own files
 LOOSE = 1e-5  # within which a mistake made in 32 bits is still that mistake
 ROUNDED = ("right to about seven digits only",
            "Somewhere numbers go through 32 bits (.float(), "
@@ -64,11 +64,15 @@ def untouched(candidate) -> bool:
 
 
 def judge(step: Step, candidate) -> Verdict:
-    """The verdict on a candidate."""
+    """The verdict on a candidate. Raises RuntimeError where it has broken
+    what it is compared with."""
     cases, before = list(step.cases()), []
     for case in cases:
         seen = look(step, candidate, case)
         rights = [look(step, right, case) for right in step.rights]
+        if "raised" in rights[0]:
+            raise RuntimeError(f"what is right raises "
+                               f"{rights[0]['raised'].kind}")
         if not any(same(seen, right) for right in rights):
             break
         before.append(case)
@@ -94,7 +98,7 @@ def look(step: Step, candidate, case) -> dict:
         raise
     except BaseException as error:  # whatever a reader's code may raise
         frames = traceback.extract_tb(error.__traceback__)
-        own = [f for f in frames if not f.filename.startswith(LIBRARY)
+        own = [f for f in frames if not f.filename.startswith(PYTHON)
                and not {"course_lib", "site-packages"} & {*Path(
                    f.filename).parts}]
         where = f"line {own[-1].lineno}: {own[-1].line}" if own else ""

@@ -69,9 +69,9 @@ def one(file: ReadersFile, name: str, seconds: float) -> Verdict:
                 verdict = judge(step, file.objects[found])
         except (Exception, KeyboardInterrupt) as error:  # not Ctrl-C's
             verdict = Verdict(name, "stopped", None, (
-                f"the check ended in {type(error).__name__}: "
-                f"{message(error)}: does the file change torch or Python's "
-                "own objects?",))
+                f"the check ended in {type(error).__name__}",
+                message(error) or "without a word",
+                "does the file change torch or Python's own objects?"))
     return replace(verdict, uses=standing_on(file, name))
 
 
