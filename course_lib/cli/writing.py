@@ -3,7 +3,6 @@
 import hashlib
 import json
 import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -71,10 +70,10 @@ def once(options) -> int:
 def graduation(file) -> int:
     """Train the smoke scale with nothing but the file's own parts, in a
     process of its own; the exit code."""
+    from course_lib.exercises.process import child_of
     try:
-        return subprocess.run([
-            sys.executable, "-m", "course_lib.exercises.graduation",
-            str(file)], timeout=LONGEST).returncode
+        return subprocess.run(child_of("graduation", file),
+                              timeout=LONGEST).returncode
     except subprocess.TimeoutExpired:
         print(f"graduation ended: more than {LONGEST // 60} minutes")
         return 1

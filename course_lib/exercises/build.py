@@ -6,14 +6,16 @@ from dataclasses import asdict
 from course_lib.model.config import GPTConfig
 
 # What others call the fields of a GPTConfig.
-OTHER = dict(
-    block_size="context_length", n_ctx="context_length",
-    max_seq_len="context_length", seq_len="context_length",
-    context="context_length", d_model="n_embd", dim="n_embd",
-    embed_dim="n_embd", hidden_size="n_embd", num_heads="n_head",
-    n_heads="n_head", heads="n_head", num_layers="n_layer",
-    n_layers="n_layer", layers="n_layer", depth="n_layer",
-    V="vocab_size", T="context_length", C="n_embd", H="n_head", L="n_layer")
+FIELDS = dict(
+    vocab_size="V n_vocab",
+    context_length="T block_size n_ctx n_positions max_seq_len seq_len "
+    "max_len context context_size max_position_embeddings",
+    n_layer="L num_layers n_layers layers depth num_hidden_layers",
+    n_head="H num_heads n_heads heads num_attention_heads",
+    n_embd="C d_model dim d_in d_out embed_dim emb_dim hidden_size",
+    dropout="drop_rate", bias="qkv_bias")
+OTHER = {other: field for field, others in FIELDS.items()
+         for other in others.split()}
 
 
 class ReadersConfig(GPTConfig):
@@ -29,7 +31,10 @@ class ReadersConfig(GPTConfig):
         if name.endswith(("pdrop", "_dropout")):
             return self.dropout
         raise AttributeError(f"the config has no {name}: it has "
-                             + ", ".join(asdict(self)))
+                             + ", ".join(FIELDS))
+
+    def __getitem__(self, name):
+        return getattr(self, name)
 
 
 def build(made, config: GPTConfig):
@@ -50,8 +55,8 @@ def build(made, config: GPTConfig):
         if has(config, each.name):
             given[each.name] = getattr(config, each.name)
         elif each.default is each.empty:
-            raise TypeError(f"{made.__name__} wants {each.name}, and a "
-                            "config has no such field")
+            raise TypeError(f"{made.__name__} wants {each.name}: a config "
+                            f"has {', '.join(FIELDS)}")
     return made(**given)
 
 

@@ -75,7 +75,8 @@ def attention(q, k, v):
     """Causal attention: each query's mean of the values up to its own
     place, weighed by softmax(q k / sqrt(D)).
 
-    q, k: (B, H, T, D), v: the same or of another width. Returns v's shape.
+    q, k: (B, H, T, D), v: the same or of another width. Returns v's shape,
+    with a gradient.
     """
 
 

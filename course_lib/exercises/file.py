@@ -8,6 +8,8 @@ import sys
 import traceback
 from pathlib import Path
 
+from course_lib.exercises.verdict import message
+
 EMPTY = Path(__file__).with_name("empty.py")
 NAME = "readers_file"  # the module's, whatever the file is called
 
@@ -92,15 +94,17 @@ def run(path: Path):
     module = importlib.util.module_from_spec(spec)
     sys.modules[NAME] = module  # so that a class knows where it is from
     linecache.checkcache(str(path))
+    if (folder := str(path.resolve().parent)) not in sys.path:
+        sys.path.append(folder)  # last, so that nothing is hidden by it
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit, KeyboardInterrupt,
+            BaseExceptionGroup) as error:
         frames = [frame for frame in traceback.extract_tb(
             error.__traceback__) if frame.filename == str(path)]
         line = f", line {frames[-1].lineno}" if frames else ""
-        said = " ".join(str(error).split())
         raise Unreadable(f"{path}{line}: {type(error).__name__}: "
-                         f"{said}") from None
+                         f"{message(error)}") from None
     return module
 
 

@@ -209,8 +209,11 @@ def record(path, seeds: int) -> None:
     stand there already are kept."""
     kept = json.loads(RECORD.read_text()) if RECORD.is_file() else {}
     losses = kept.get("losses", [])
-    for seed in range(len(losses), seeds):
-        losses.append(graduate(path, print, seed))
+    run = Run(path)
+    run.prepare()  # once: no seed changes it
+    for run.seed in range(len(losses), seeds):
+        run.learn()
+        losses.append(run.measure())
         write_json(RECORD, dict(
             what="What a right file ends with in `course check --graduate`: "
             "held-out nats a token at smoke scale, by the seed.",
@@ -232,6 +235,8 @@ def main() -> int:
         return 0
     try:
         good, said = judged(graduate(options.file, report))
+    except KeyboardInterrupt:  # the parent says so
+        return 130
     except Exception as error:  # whatever a reader's code may raise
         said = f"{type(error).__name__}: {' '.join(str(error).split())}"
         print(f"graduation ended: {said}")

@@ -4,7 +4,8 @@ By name, where the names are GPT-2's, as in nanoGPT and minGPT. Else in the
 order in which the module has its parameters, each taking the first weights
 of GPT-2 that it can hold: whole, or the parts for queries, keys and values,
 or those of a head. The axes may be in another order. What cannot be told
-apart by shape, such as a square matrix and its transpose, is tried.
+apart by shape, such as a square matrix and its transpose or the two norms
+of a block, is tried.
 """
 
 import inspect
@@ -12,6 +13,7 @@ import itertools
 import math
 import re
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
@@ -107,8 +109,14 @@ def placements(module, weights: dict, config: GPTConfig, load=None):
                      for name in own if name.endswith("c_attn.weight"))
         yield lambda: by_name(own, weights, config, turned)
         return
-    yield lambda: by_order(module, weights, config, False)
-    yield lambda: by_order(module, weights, config, True)
+    norms = norms_of(module)  # before there is anything else in them
+    orders = [weights]
+    if any("ln_1" in name for name in weights):
+        orders.append({name: weights[re.sub("ln_[12]", lambda found: {
+            "ln_1": "ln_2", "ln_2": "ln_1"}[found[0]], name)]
+            for name in weights})
+    for given, turned in itertools.product(orders, (False, True)):
+        yield partial(by_order, module, given, config, norms, turned)
 
 
 @torch.no_grad()
@@ -125,23 +133,44 @@ def by_name(own: dict, weights: dict, config, turned: bool) -> None:
         own["lm_head.weight"].copy_(weights["transformer.wte.weight"])
 
 
+def norms_of(module) -> dict:
+    """Which parameters are of norms, and whether they are a "weight", a
+    "bias" or cannot be told, "": by the name of a class, by its vectors
+    alone, or one of ones with the next."""
+    found = {}
+    for part in module.modules():
+        own = list(part.parameters(recurse=False))
+        norm = "norm" in type(part).__name__.lower() or any(
+            (p == 1).all() for p in own) and all(p.dim() == 1 for p in own)
+        for before, p in zip([None, *own], own):
+            kind = "weight" if (p == 1).all() else \
+                "bias" if (p == 0).all() else ""
+            if norm or p.dim() == 1 and (kind == "weight" or kind == "bias"
+                                         and found.get(before) == "weight"):
+                found[p] = kind
+    return found
+
+
 @torch.no_grad()
-def by_order(module, weights: dict, config, turned: bool) -> None:
-    """Give each parameter the first weights left that it can hold."""
-    own = list(module.named_parameters())
-    pool = cut_to(apart(weights, config), own, config)
-    norms = {id(p) for part in module.modules()
-             if "norm" in type(part).__name__.lower()
-             for p in part.parameters(recurse=False)}
+def by_order(module, weights: dict, config, norms: dict, turned: bool):
+    """Give each parameter the first weights left that it can hold; a bias
+    those next to the last. A norm that is in no list of blocks is the
+    last."""
+    own = sorted(module.named_parameters(), key=lambda pair: pair[
+        1] in norms and not any(map(str.isdigit, pair[0].split("."))))
+    pool, next_to_it = cut_to(apart(weights, config), own, config), ""
     for name, parameter in own:
         role = role_of(name)
-        for weight in pool:
-            if weight.norm == (id(parameter) in norms) and (
-                    not role or weight.role in (role, None)) \
+        for weight in sorted(pool, key=lambda w: bool(
+                role) or w.name != next_to_it):
+            if weight.norm == (parameter in norms) \
+                    and (not role or weight.role in (role, None)) \
+                    and weight.name.endswith(norms.get(parameter, "")) \
                     and weight.shaped(parameter.shape) is not None:
                 fill(name, parameter, weight, turned and not weight.name
                      .startswith(("transformer.wte", "transformer.wpe")))
                 pool.remove(weight)
+                next_to_it = weight.name.replace("weight", "bias")
                 break
         else:
             raise Misfit(f"GPT-2 has no weights left for {name}, "

@@ -39,6 +39,16 @@ def check_file(path, names: list[str], seconds: float = SECONDS,
         yield verdict
 
 
+def child_of(module: str, *arguments) -> list[str]:
+    """The command that runs `main` of one of this room's modules. The folder
+    it is given in comes last on the path: a random.py of the reader's there
+    is not to be taken for Python's."""
+    return [sys.executable, "-c",
+            "import sys; sys.path.append(sys.path.pop(0)); "
+            f"from course_lib.exercises.{module} import main; "
+            "sys.exit(main())", *map(str, arguments)]
+
+
 def _check_all(path, names: list[str], seconds: float) -> Iterator[Verdict]:
     """A verdict for each step, from as many children as it takes: one that
     had to be ended leaves the rest to the next."""
@@ -52,8 +62,7 @@ def _check_all(path, names: list[str], seconds: float) -> Iterator[Verdict]:
 def _child(path, names: list[str], seconds: float) -> Iterator[Verdict]:
     """The verdicts of one child, until all steps are done or it ends."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "course_lib.exercises.worker", str(path),
-         str(seconds), *names], stdin=subprocess.DEVNULL,
+        child_of("worker", path, seconds, *names), stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, text=True, encoding="utf-8")
     said: queue.Queue = queue.Queue()
     threading.Thread(target=_listen, args=(process, said),

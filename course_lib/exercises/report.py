@@ -3,7 +3,7 @@
 import torch
 
 from course_lib.exercises.step import Raised
-from course_lib.exercises.values import close, plain, same
+from course_lib.exercises.values import close, same
 from course_lib.model.config import GPTConfig
 
 LARGEST = 8  # rows and columns that are drawn
@@ -15,17 +15,16 @@ def lines_of(case: dict, seen: dict, right: dict) -> list[str]:
     lines = ["the smallest example that fails:"]
     for name, value in case.items():
         if name not in HIDDEN:
-            lines += labelled(name, plain(value) if isinstance(
-                value, list) else value)
+            lines += labelled(name, value)
     if "raised" in seen:
         raised = seen["raised"]
         return [*lines, f"raised {raised.kind}: {raised.message}",
                 *([raised.line] if raised.line else [])]
-    if "raised" in right:
-        return [*lines, "nothing was raised"]
     for name, wanted in right.items():
         if name not in seen:
-            return [*lines, f"{name}: nothing of it was seen"]
+            other = [f"{name}: {said(value)}" for name, value
+                     in seen.items() if name not in right]
+            return [*lines, *(other or [f"{name}: nothing of it was seen"])]
         if not same(seen[name], wanted):
             return [*lines, *difference(name, seen[name], wanted)]
     extra = next(name for name in seen if name not in right)
@@ -105,6 +104,8 @@ def said(value) -> str:
         rows = value.tolist()
         text = str(rows) if value.dim() else f"{rows:.10g}"
         return text.replace(".0,", ",").replace(".0]", "]")
+    if isinstance(value, list) and any(map(torch.is_tensor, value)):
+        return f"[{', '.join(map(said, value))}]"
     if isinstance(value, GPTConfig):
         return (f"{value.n_layer} layers, {value.n_head} heads, "
                 f"{value.n_embd} channels, a vocabulary of "

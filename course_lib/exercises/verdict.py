@@ -3,7 +3,17 @@
 from dataclasses import dataclass
 
 SECONDS = 20.0  # of the processor, for one step
+LONGEST = 300  # characters of what an exception says
 PATIENCE = 6  # times as long it may take where the machine is busy
+
+
+def message(error: BaseException) -> str:
+    """What an exception says, in one line, also where saying it fails."""
+    try:
+        said = " ".join(str(error).split())
+    except Exception:
+        return ""
+    return said if len(said) <= LONGEST else said[:LONGEST] + " ..."
 
 
 @dataclass(frozen=True)

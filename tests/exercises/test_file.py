@@ -196,6 +196,7 @@ def load_gpt2(module, weights):
     ("import no_such_module", "line 1: ModuleNotFoundError"),
     ("x = 1\nx / 0", "line 2: ZeroDivisionError"),
     ("raise SystemExit(3)", "SystemExit"),
+    ("x = 1\nraise KeyboardInterrupt", "line 2: KeyboardInterrupt"),
     ("import os; os._exit(3)", "exit code 3"),
     ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "SIGSEGV"),
 ])
@@ -203,6 +204,29 @@ def test_a_file_that_cannot_be_run(course, written, text, what):
     code, out, err = course("check", written(text))
     assert code == 2 and what in err and err.count("\n") == 1, err
     assert "Traceback" not in out + err
+
+
+def test_a_file_that_does_not_end_is_stopped(course, written):
+    began = time.monotonic()
+    code, out, err = course("check", written("while True:\n    pass"),
+                            "--seconds", "1")
+    assert code == 2 and "more than 1 seconds" in err, err
+    assert time.monotonic() - began < 60
+
+
+def test_what_lies_next_to_the_file_hides_nothing_and_can_be_imported(
+        written, tmp_path):
+    for name in ("random", "copy", "torch"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit")
+    (tmp_path / "helper_of_mine.py").write_text("EOT_TWICE = 2")
+    path = written("import random, torch\n"
+                   "from helper_of_mine import EOT_TWICE\n"
+                   "def pack(documents, eot):\n"
+                   "    return [eot] * EOT_TWICE\n")
+    done = subprocess.run(
+        process.child_of("worker", path, 5, "pack"), cwd=tmp_path,
+        capture_output=True, text=True)
+    assert '"status": "wrong"' in done.stdout, done.stdout + done.stderr
 
 
 def test_no_file(course, tmp_path):
@@ -215,6 +239,7 @@ def test_no_file(course, tmp_path):
 def test_loops_crashes_and_exits_end_in_verdicts(course, written):
     path = written('''
 import os, sys, time
+import torch
 def bigram_counts(ids, vocab_size):
     while True:
         try:
@@ -236,8 +261,19 @@ def cross_entropy(logits, targets):
             pass
 def probabilities(*a, **k):
     return [0] * 10**9
+class Silent(Exception):
+    def __str__(self):
+        raise self
+def clip(gradients, largest):
+    raise Silent
+def adamw(weight, gradient, m, v, step, rate, decay=0.1):
+    raise KeyboardInterrupt
+def muon(gradient, iterations=5):
+    exit()
 def pack(documents, eot):
     return [eot, *(i for d in documents for i in [*d, eot])]
+def rotary(x, start=0):
+    torch.Tensor.__eq__ = None  # and so the last
 ''')
     began = time.monotonic()
     done = subprocess.run(
@@ -250,7 +286,10 @@ def pack(documents, eot):
                  "it ended the process (exit code 5)", "embed: wrong",
                  "raised SystemExit: enough", "attention: wrong",
                  "RecursionError", "probabilities: wrong", "MemoryError",
-                 "cross_entropy: stopped", "pack: right"):
+                 "cross_entropy: stopped", "pack: right",
+                 "raised Silent", "the check ended in KeyboardInterrupt",
+                 ": exit()", "what is right raises",
+                 "does the file change torch"):
         assert line in done.stdout, done.stdout
     assert time.monotonic() - began < 120
 

@@ -131,6 +131,12 @@ def no_softmax(q, k, v):
     return (q @ k.mT * q.size(-1) ** -0.5).tril() @ v
 
 
+@mistake("attention", "the output has no gradient",
+         "detach() or NumPy cut it off from q, k and v: training needs it.")
+def without_gradient(q, k, v):
+    return attend(q.detach(), k.detach(), v.detach())
+
+
 @mistake("attention", "scores overflow",
          "exp of a large score is infinite: use softmax, or subtract each "
          "row's largest score first.")
@@ -268,6 +274,14 @@ def untouched(model, config):
     for part in model.modules():
         if hasattr(part, "reset_parameters"):
             part.reset_parameters()
+
+
+@weights("every block begins with the same weights",
+         "A seed set inside the block, or copies of one block: each draws its "
+         "own.")
+def copies(model, config):
+    for block in model.transformer.h[1:]:
+        block.load_state_dict(model.transformer.h[0].state_dict())
 
 
 @weights("uniform, not normal",

@@ -66,6 +66,13 @@ def nothing_added(counts, ids):
     return bigram(counts, ids, extra=0)
 
 
+@mistake("bigram_loss", "the sums are of the counts without the 0.01",
+         "Add 0.01 first and sum then: the row is to sum to one.")
+def sums_before(counts, ids):
+    table = (counts + 0.01) / counts.sum(1, keepdim=True)
+    return -table[ids[:-1], ids[1:]].log().mean()
+
+
 @mistake("bigram_loss", "columns are divided by their sums",
          "Each row is a distribution over what comes next, so the sums run "
          "along the row: sum(1, keepdim=True).")

@@ -198,6 +198,13 @@ talk("top_k is not used", "Hand it on to `probabilities`.", dict(top_k=None))
 talk("top_p is not used", "Hand it on to `probabilities`.", dict(top_p=None))
 
 
+@mistake("generate", "the temperature is used twice",
+         "`probabilities` divides by it already.")
+def twice(model, ids, count, context, temperature=1.0, top_k=None,
+          top_p=None):
+    return speak(model, ids, count, context, temperature**2, top_k, top_p)
+
+
 @mistake("generate", "the prompt is changed",
          "ids.append writes into the caller's list: copy it first.")
 def writes_into(model, ids, count, context, temperature=1.0, top_k=None,

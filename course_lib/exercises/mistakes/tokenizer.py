@@ -79,6 +79,13 @@ def fails_at_the_end(words, count):
     return merges
 
 
+@mistake("bpe_train", "pairs that came once are not merged",
+         "As with min_frequency=2; here it ends only where no pair is left.")
+def twice_at_least(words, count):
+    return train(words, count, pairs_of=lambda texts: {
+        pair: n for pair, n in right.pair_counts(texts).items() if n > 1})
+
+
 @mistake("bpe_train", "one merge too many", "`count` merges are asked for.")
 def one_more(words, count):
     return train(words, count + 1)
@@ -319,6 +326,18 @@ def no_seed(ids, step, rows, context, seed):
          "Every step has the same rows.")
 def no_step(ids, step, rows, context, seed):
     return windows(starts(ids, 0, rows, context, seed), ids, context)
+
+
+@mistake("batch", "the last windows of an epoch are dropped",
+         "As with drop_last=True; here a batch goes on into the next epoch.")
+def dropped(ids, step, rows, context, seed):
+    count = (len(ids) - 1) // context
+    epoch, number = divmod(step, count // rows)
+    draw = torch.Generator().manual_seed(1_000_003 * seed + epoch)
+    starts = context * torch.randperm(count, generator=draw)[
+        number * rows:][:rows]
+    places = starts[:, None] + torch.arange(context)
+    return ids[places], ids[places + 1]
 
 
 @mistake("batch", "the window with the last token is left out",

@@ -13,15 +13,15 @@ mistake = Bank()
 
 def update(weight, gradient, m, v, step, rate, decay=0.1, *, betas=(0.9, 0.95),
            corrected=(True, True), inside=False, decayed=None, late=0,
-           root=True, squared=True):
+           root=True, squared=True, epsilon=1e-8):
     """AdamW with what people get wrong as arguments."""
     b1, b2 = betas
     m = b1 * m + (1 - b1) * gradient
     v = b2 * v + (1 - b2) * (gradient.square() if squared else gradient.abs())
     mean = m / (1 - b1 ** (step + late)) if corrected[0] else m
     size = v / (1 - b2 ** (step + late)) if corrected[1] else v
-    low = (size + 1e-8).sqrt() if inside else (
-        size.sqrt() if root else size) + 1e-8
+    low = (size + epsilon).sqrt() if inside else (
+        size.sqrt() if root else size) + epsilon
     lost = rate * decay if decayed is None else decayed(rate, decay)
     return weight * (1 - lost) - rate * mean / low, m, v
 
@@ -48,6 +48,7 @@ variant("beta 2 is 0.999",
 variant("epsilon stands under the root",
         "sqrt(v + 1e-8) is 1e-4 where v is 0: add it to the root.",
         inside=True)
+variant("epsilon is 1e-6", "1e-8, as in PyTorch.", epsilon=1e-6)
 variant("weights do not decay",
         "Each step takes rate * decay of the weight: the W in AdamW.",
         decayed=lambda rate, decay: 0)
@@ -74,6 +75,20 @@ def through_gradient(weight, gradient, m, v, step, rate, decay=0.1):
 def corrected_back(weight, gradient, m, v, step, rate, decay=0.1):
     weight, m, v = update(weight, gradient, m, v, step, rate, decay)
     return weight, m / (1 - 0.9 ** step), v / (1 - 0.95 ** step)
+
+
+@mistake("adamw", "the new weight decays, not the old",
+         "The decay is of the weight before the step.")
+def decays_after(weight, gradient, m, v, step, rate, decay=0.1):
+    weight, m, v = update(weight, gradient, m, v, step, rate, 0)
+    return weight * (1 - rate * decay), m, v
+
+
+@mistake("adamw", "m and v come back in the wrong order",
+         "(weight, m, v): first the average of the gradient.")
+def exchanged(weight, gradient, m, v, step, rate, decay=0.1):
+    weight, m, v = update(weight, gradient, m, v, step, rate, decay)
+    return weight, v, m
 
 
 @mistake("adamw", "uphill", "The step goes against the gradient.")
@@ -190,6 +205,21 @@ def tenth(step, steps, warmup, peak):
     if step < warmup:
         return peak * (step + 1) / warmup
     return peak * min(1, (steps - step) / max(1, round(steps / 10)))
+
+
+@rate_mistake("the fifth is cut, not rounded",
+              "round(steps / 5), not steps // 5.")
+def cut(step, steps, warmup, peak):
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    return peak * min(1, (steps - step) / max(1, steps // 5))
+
+
+@rate_mistake("the rate never falls below a tenth of the peak",
+              "As nanoGPT's min_lr; here the line goes on towards 0.")
+def with_floor(step, steps, warmup, peak):
+    rate = right.learning_rate(step, steps, warmup, peak)
+    return max(rate, peak / 10) if step >= warmup else rate
 
 
 @rate_mistake("the decay begins right after the warm-up",

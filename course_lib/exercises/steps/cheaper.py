@@ -11,11 +11,14 @@ CHAPTER, SECTION = "06_cheaper", "What has been learned since?"
 
 
 def rotary(x, start=0):
+    """(B, H, T, D) -> the same shape, turned by angles in radians. Source:
+    RoFormer (Su et al., 2021), with GPT-NeoX's pairs."""
     places = torch.arange(start, start + x.size(2))[None]
     return rotate(x, rotary_angles(places, x.size(3), torch.float64))
 
 
 def muon(gradient, iterations=5):
+    """(rows, columns) -> the same shape. Source: Muon (Jordan, 2024)."""
     return orthogonal(gradient[None], iterations)[0]
 
 
@@ -31,6 +34,7 @@ def muon_exactly(gradient, iterations=5):
 
 
 def rotary_cases():
+    """(B, H, T, D) rows, from place 0 and from later ones."""
     x = torch.tensor([1.0, 0.0]).expand(1, 1, 2, 2).clone()
     yield dict(x=x[:, :, :1])
     yield dict(x=x)
@@ -41,6 +45,7 @@ def rotary_cases():
 
 
 def muon_cases():
+    """Matrices that are wide, tall and square, the smallest first."""
     yield dict(gradient=torch.tensor([[2.0]]), iterations=1)
     yield dict(gradient=torch.tensor([[3.0, 4.0]]), iterations=1)
     for seed, (rows, columns, iterations) in enumerate([

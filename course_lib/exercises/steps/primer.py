@@ -10,22 +10,27 @@ CHAPTER = "00_primer"
 
 
 def bigram_counts(ids, vocab_size):
+    """(V, V) counts of pairs: row the first of (N,) ids, column the next."""
     counts = torch.zeros(vocab_size, vocab_size)
     one = torch.tensor(1.0)
     return counts.index_put_((ids[:-1], ids[1:]), one, accumulate=True)
 
 
 def bigram_loss(counts, ids):
+    """Mean nats a pair of (N,) ids, of (V, V) counts with 0.01 added."""
     table = counts + 0.01
     table = table / table.sum(1, keepdim=True)
     return -table[ids[:-1], ids[1:]].log().mean()
 
 
 def softmax(logits):
+    """Probabilities of (..., V) logits along the last axis."""
     return logits.softmax(-1)
 
 
 def cross_entropy(logits, targets):
+    """Mean nats of (N, V) logits at (N,) targets; those of -100 do not
+    count."""
     return F.cross_entropy(logits, targets)
 
 
@@ -37,14 +42,17 @@ def texts():
     for seed, (n, V) in enumerate([(4, 3), (8, 4), (40, 5), (300, 7)]):
         draw = torch.Generator().manual_seed(seed)
         yield torch.randint(V, (n,), generator=draw), V
+    yield torch.tensor([0] * 300 + [1]), 2  # more than a byte can count
 
 
 def count_cases():
+    """Texts to count pairs in, the smallest first."""
     for ids, V in texts():
         yield dict(ids=ids, vocab_size=V)
 
 
 def loss_cases():
+    """Counts of a text, or of another one, and a text to measure."""
     for ids, V in texts():
         yield dict(counts=bigram_counts(ids, V), ids=ids)
     for ids, V in texts():  # counts of another text
@@ -52,6 +60,7 @@ def loss_cases():
 
 
 def softmax_cases():
+    """Logits in rows, tables and blocks; then very large ones and -inf."""
     yield dict(logits=torch.tensor([0.0, 1.0]))
     yield dict(logits=torch.tensor([[0.0, 0.0], [0.0, 2.0]]))
     for seed, shape in enumerate([(3,), (2, 3), (3, 2), (2, 2, 3), (4, 50)]):
@@ -62,6 +71,8 @@ def softmax_cases():
 
 
 def entropy_cases():
+    """Logits and targets, some of which do not count; then logits that
+    overflow."""
     yield dict(logits=torch.tensor([[0.0, 1.0]]), targets=torch.tensor([0]))
     for seed, (N, V) in enumerate([(1, 3), (2, 2), (3, 5), (40, 20)]):
         draw = torch.Generator().manual_seed(seed)

@@ -12,10 +12,12 @@ CHAPTER = "05_sampling"
 
 
 def probabilities(logits, temperature=1.0, top_k=None, top_p=None):
+    """(V,) probabilities of (V,) logits."""
     return sampling.probabilities(logits[None], temperature, top_k, top_p)[0]
 
 
 def cached_attention(q, k, v, cache=None):
+    """(the output (B, H, T, D), (keys, values) of all S tokens so far)."""
     if cache is not None:
         k, v = torch.cat((cache[0], k), 2), torch.cat((cache[1], v), 2)
     T, S = q.size(2), k.size(2)
@@ -25,6 +27,7 @@ def cached_attention(q, k, v, cache=None):
 
 def generate(model, ids, count, context, temperature=1.0, top_k=None,
              top_p=None):
+    """A list of `count` new ids; `model` gives (1, T, V) logits."""
     ids, start = list(ids), len(ids)
     for _ in range(count):
         logits = model(torch.tensor([ids[-context:]]))[0, -1]
@@ -34,10 +37,12 @@ def generate(model, ids, count, context, temperature=1.0, top_k=None,
 
 
 def bits_per_byte(loss, tokens, bytes):
+    """Bits a byte, of a loss in nats a token."""
     return Evaluation(loss, tokens, bytes).bits_per_byte
 
 
 def probability_cases():
+    """Logits with each setting alone, then with several."""
     two, three = torch.tensor([0.0, 1.0]), torch.tensor([2.0, 0.0, 1.0])
     yield dict(logits=two)
     yield dict(logits=two, temperature=0.5)
@@ -58,6 +63,7 @@ def probability_cases():
 
 
 def cache_cases():
+    """How a row of tokens is cut, and its shape (B, H, D)."""
     yield dict(pieces=(1,), shape=(1, 1, 2))
     yield dict(pieces=(1, 1), shape=(1, 1, 2))
     yield dict(pieces=(2, 1), shape=(1, 1, 2))
@@ -82,6 +88,8 @@ def see_cache(candidate, case) -> dict:
 
 
 def generate_cases():
+    """Prompts within a context and past it; the last are long enough for
+    every likely token to be drawn."""
     yield dict(prompt=[1], count=1, context=8, temperature=0)
     yield dict(prompt=[1, 2], count=3, context=8, temperature=0)
     yield dict(prompt=[1, 2], count=0, context=8, temperature=0)
@@ -91,6 +99,7 @@ def generate_cases():
     yield dict(prompt=[3], count=60, context=8, temperature=0.01)
     yield dict(prompt=[3], count=300, context=8)
     yield dict(prompt=[3], count=300, context=8, top_k=2)
+    yield dict(prompt=[3], count=800, context=8, temperature=2.0)
 
 
 def see_generate(candidate, case) -> dict:
@@ -127,10 +136,24 @@ def see_generate(candidate, case) -> dict:
     seen["drawn"] = ("only the likeliest" if set(places) <= {0} else
                      "the two likeliest" if set(places) <= {0, 1} else
                      "all")
-    return seen
+    row = probabilities(torch.tensor([3.7, 3.0, 0, 0, 0, 0, 0]), **{
+        name: value for name, value in options.items()
+        if name not in ("count", "context")})
+    return seen | {"the likeliest came": often(places.count(0), len(new),
+                                               row[0].item())}
+
+
+def often(came: int, draws: int, p: float) -> str:
+    """Whether something of probability p came about as often as it should:
+    of right draws one in 100,000 is too often or too rare."""
+    off = came - p * draws
+    if abs(off) <= 4.5 * (p * (1 - p) * draws) ** 0.5 + 1e-9 * draws:
+        return "as often as it should"
+    return "too often" if off > 0 else "too rarely"
 
 
 def byte_cases():
+    """Losses in nats a token, tokens and bytes."""
     for loss, tokens, size in ((1.0, 1, 1), (2.0, 1, 4), (2.0, 3, 4),
                                (1.37, 51_200, 190_213)):
         yield dict(loss=loss, tokens=tokens, bytes=size)

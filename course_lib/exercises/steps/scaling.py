@@ -5,10 +5,14 @@ from course_lib.scaling.laws import PUBLISHED, ScalingLaw
 
 
 def chinchilla(C, A, B, alpha, beta):
+    """(N, D), parameters and tokens, for C FLOP. Source: Hoffmann et al.
+    (2022), equation 4."""
     return ScalingLaw(1.0, A, B, alpha, beta).optimum(C)
 
 
 def cases():
+    """Budgets in FLOP, of made-up laws that can be done by hand, then of the
+    published one."""
     yield dict(C=6.0, A=1.0, B=1.0, alpha=0.5, beta=0.5)
     yield dict(C=600.0, A=2.0, B=1.0, alpha=0.5, beta=0.5)
     yield dict(C=600.0, A=2.0, B=3.0, alpha=0.5, beta=0.25)

@@ -11,6 +11,8 @@ CHAPTER = "03_tokenizer"
 
 
 def bpe_train(words, count):
+    """At most `count` pairs of ids, learned from words (bytes) and how often
+    they occur. Source: Sennrich et al. (2016)."""
     texts = {tuple(word): n for word, n in words.items()}
     merges = []
     for token in range(256, 256 + count):
@@ -27,6 +29,7 @@ def bpe_train(words, count):
 
 
 def pair_counts(texts) -> Counter:
+    """How often each pair of neighbours occurs in texts (tuples of ids)."""
     pairs = Counter()
     for text, n in texts.items():
         for pair in zip(text, text[1:]):
@@ -46,6 +49,7 @@ def merge(text, pair, token):
 
 
 def bpe_encode(word, merges):
+    """The ids of a word (bytes)."""
     ids = tuple(word)
     for place, pair in enumerate(merges):
         ids = merge(ids, tuple(pair), 256 + place)
@@ -53,6 +57,7 @@ def bpe_encode(word, merges):
 
 
 def bpe_decode(ids, merges):
+    """The text of ids; bytes that are no UTF-8 become U+FFFD."""
     return b"".join(pieces(merges)[i] for i in ids).decode(errors="replace")
 
 
@@ -65,6 +70,7 @@ def pieces(merges) -> list[bytes]:
 
 
 def pack(documents, eot):
+    """Lists of ids in one list, `eot` around each."""
     row = [eot]
     for document in documents:
         row += [*document, eot]
@@ -72,6 +78,7 @@ def pack(documents, eot):
 
 
 def batch(ids, step, rows, context, seed):
+    """(rows, context) inputs and targets of a step, of (N,) ids."""
     ids = torch.as_tensor(ids)
     count = (len(ids) - 1) // context
     starts = []
@@ -94,6 +101,7 @@ TEXTS = [{b"ab": 1}, {b"ab": 2, b"bc": 3}, {b"aaa": 1, b"ba": 1},
 
 
 def train_cases():
+    """Words and their counts, with ties, overlaps and other alphabets."""
     yield dict(words=TEXTS[0], count=1)
     for words in TEXTS:
         yield dict(words=words, count=2)
@@ -102,6 +110,7 @@ def train_cases():
 
 
 def encode_cases():
+    """Words and merges: written by hand, then learned."""
     yield dict(word=b"a", merges=[])
     yield dict(word=b"ab", merges=[(97, 98)])
     yield dict(word=b"aaa", merges=[(97, 97)])
@@ -117,6 +126,7 @@ def encode_cases():
 
 
 def decode_cases():
+    """Ids and merges; some ids are no UTF-8."""
     yield dict(ids=[97], merges=[])
     yield dict(ids=[256], merges=[(97, 98)])
     yield dict(ids=[257], merges=[(97, 98), (256, 99)])
@@ -131,6 +141,7 @@ def decode_cases():
 
 
 def pack_cases():
+    """No document, one, an empty one, one that comes twice."""
     for documents in ([], [[1]], [[1, 2], [3]], [[5], [], [6, 7]],
                       [[1, 2, 3], [1, 2, 3], [4]]):
         yield dict(documents=documents, eot=9)
