@@ -13,7 +13,7 @@ import math
 import statistics
 from pathlib import Path
 
-from course_lib.machine.device import choose_device, matmul_peak
+from course_lib.machine.device import choose_device
 from course_lib.machine.files import write_json
 from course_lib.machine.origin import provenance
 from course_lib.model.cost import count_parameters, flops_per_token
@@ -41,9 +41,9 @@ def record(run: Run, prompts=PROMPTS) -> dict:
     training = [r for r in run.log if "loss" in r]
     config, timing = run.preset.model, run.timing
     work = flops_per_token(config, config.context_length)
-    speed = statistics.median(r["tokens_per_second"] for r in timing)
     device, tokens = choose_device(), training[-1]["tokens"]
-    peak = matmul_peak(device, run.number_format, seconds=5)
+    speed, share = (statistics.median(r[what] for r in timing)
+                    for what in ("tokens_per_second", "mfu"))
     bill = dict(dollars=timing[-1]["dollars"]) if device == "cuda" else dict(
         price=PRICE, dollars=run.hours * PRICE["dollars_per_hour"])
     return dict(
@@ -54,7 +54,8 @@ def record(run: Run, prompts=PROMPTS) -> dict:
             tokens=tokens, passes=tokens / run.train_tokens.tokens,
             flop=work * tokens, seconds=timing[-1]["seconds"],
             hours=run.hours, tokens_per_second=speed,
-            matmul_peak=peak, share_of_peak=work * speed / peak, **bill),
+            threads=run.sessions[-1]["threads"],
+            matmul_peak=work * speed / share, share_of_peak=share, **bill),
         **(dict(validation=outcome(run)) if run.finished else {}),
         sessions=run.sessions,
         interruptions=len(interruptions(run.sessions)),
