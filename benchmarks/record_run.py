@@ -59,8 +59,9 @@ def record(run: Run, prompts=PROMPTS) -> dict:
         **(dict(validation=outcome(run)) if run.finished else {}),
         sessions=run.sessions,
         interruptions=len(interruptions(run.sessions)),
-        samples=[dict(step=step, texts=continuations(model, run, prompts))
-                 for step, model in run.snapshots()],
+        samples=[
+            dict(step=step, texts=continuations(model, run.tokenizer, prompts))
+            for step, model in run.snapshots()],
         log=training[::max(1, len(training) // CURVE_POINTS)],
         validation_log=[r for r in run.log if "val_loss" in r],
         timing=timing[::max(1, len(timing) // CURVE_POINTS)])
@@ -75,10 +76,10 @@ def outcome(run: Run) -> dict:
                 bytes=run.measured_tokens.bytes)
 
 
-def continuations(model, run: Run, prompts) -> dict[str, str]:
+def continuations(model, tokenizer, prompts) -> dict[str, str]:
     """Each prompt with what the model says after it, as `course sample` has
     it."""
-    tokenizer, texts = run.tokenizer, {}
+    texts = {}
     for prompt in prompts:
         [ids] = generate(model, [tokenizer.encode(prompt)], TOKENS, 0.8,
                          stop_id=tokenizer.eot, seed=0)

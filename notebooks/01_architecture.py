@@ -1109,8 +1109,9 @@ assert recorded["rows"][2]["fastest"] < recorded["rows"][0]["slowest"]
 # It claims to be, to the last digit, and there is a referee: the
 # implementation in Hugging Face's `transformers`. Give both the same random
 # weights and the same tokens. No download is needed. To make a mistake show,
-# every parameter is three times its usual size, and biases and norms, which start
-# as zeros and ones, are made random too: among equals a swap would not show.
+# every parameter is three times its usual size. Biases and norms start as zeros
+# and ones, and two that had been swapped would still be equal; so they are made
+# random too.
 
 # %%
 from transformers import GPT2Config, GPT2LMHeadModel

@@ -656,8 +656,8 @@ for name, runs in both.items():
 # %% [markdown]
 # The constants move a long way, $E$ most of all, and the prediction for a whole
 # run by a good part of its interval, which stays wide: two decades of small
-# models do not say more about a run a hundred times as large. What narrows it
-# is larger rungs, and before those are measured nobody should bet on it.
+# models do not say more about a run a hundred times as large. What would narrow
+# it is larger rungs, each of which costs hours.
 
 # %% [markdown]
 # ## The dial
@@ -700,6 +700,38 @@ short, long_one = (choose(scale, everything, hours * 3600,
                           speed_of).forecast for hours in (3, 30))
 assert long_one.high - long_one.loss > short.loss - long_one.loss
 assert short.N > 9e6
+
+# %% [markdown]
+# (the-bet)=
+# ## The bet
+#
+# One run is worth a bet that can be lost: the `evening` model on as many books as
+# some evenings can read, the model of [chapter 7](07_speaks.ipynb). With
+# everything that was measured, the last rung included, the dial said this, and it
+# was written into a file of the repository before the run began:
+
+# %%
+bet = load_result("long_run_bet.json")
+says, to_bits = bet["forecast"], ladder.bits_per_byte(1.0)
+apart = 6 * says["N"] * says["D"] / np.array(
+    [everything.budget.max(), ladder.budget.max()])
+print(f"{says['N']:,} parameters, {says['D']:,} tokens: "
+      "{:.0f} times the compute of the last rung, {:.0f} times\n"
+      "that of the last valley".format(*apart))
+for unit, of in (("nats per token", 1), ("bits per byte", to_bits)):
+    print(f"predicted {says['loss'] * of:.3f} {unit} "
+          f"({says['low'] * of:.3f} to {says['high'] * of:.3f})")
+print("standard deviations, in nats:", ", ".join(
+    f"{name} {part:.3f}" for name, part in says["parts"].items()))
+
+# %% tags=["remove-cell"]
+parts = sorted(says["parts"], key=says["parts"].get)
+assert set(parts[2:]) == {"fit", "extrapolation"}
+
+# %% [markdown]
+# That is a wide bet, and an honest one: two parts of it are large, the resamples of
+# the fit and what held-back budgets say of extrapolation. Luck and a missed
+# learning rate hardly matter. [Chapter 7](07_speaks.ipynb) has the outcome.
 
 # %% [markdown]
 # ## A text without a slope

@@ -159,15 +159,15 @@ print(f"lost of the rows:      {share_lost(lossy, rows[:200]):.1%}")
 # neither read one nor write one. Training does not show it, because the
 # training text itself loses nothing.
 #
-# The mend is one argument. `initial_alphabet` puts all 256 bytes into the
+# The fix is one argument. `initial_alphabet` puts all 256 bytes into the
 # vocabulary before training starts, whether they occur or not.
 
 # %%
 alphabet = pre_tokenizers.ByteLevel.alphabet()
-mended = train_2023(rows, initial_alphabet=sorted(alphabet))
+fixed = train_2023(rows, initial_alphabet=sorted(alphabet))
 
-print(mended.decode(mended.encode(line).ids))
-print(f"lost of our text: {share_lost(mended, texts[:200]):.1%}")
+print(fixed.decode(fixed.encode(line).ids))
+print(f"lost of our text: {share_lost(fixed, texts[:200]):.1%}")
 
 # %% [markdown]
 # With 256 bytes in the alphabet every string can be written, because every
@@ -177,9 +177,9 @@ print(f"lost of our text: {share_lost(mended, texts[:200]):.1%}")
 
 # %% tags=["remove-cell"]
 assert lossy.decode(lossy.encode(line).ids) != line
-assert mended.decode(mended.encode(line).ids) == line
+assert fixed.decode(fixed.encode(line).ids) == line
 assert 0 < share_lost(lossy, texts[:200]) < 0.2
-assert share_lost(mended, texts[:200]) == 0
+assert share_lost(fixed, texts[:200]) == 0
 assert share_lost(lossy, rows[:200]) == 0
 
 # %% [markdown]
@@ -455,7 +455,7 @@ assert ties > 0, "no tie: the comparison would not test the tie rule"
 #
 # ## The real one
 #
-# The package's tokenizer is the mended one from above, with an error for a
+# The package's tokenizer is the fixed one from above, with an error for a
 # text too poor to fill the vocabulary. (`_short_words` cuts the text into
 # pieces, and words so long that they would slow the training down.)
 
@@ -514,7 +514,7 @@ colored_tokens(tokenizer, tokenizer.encode(line))
 
 # %% [markdown]
 # What the corpus does not contain falls apart into bytes, and a byte that is
-# no character by itself shows as �. It is dear, but nothing is lost. The bill
+# no character by itself shows as �. It is costly, but nothing is lost. The bill
 # for a few kinds of text, in tokens a byte, where 1 means that the tokenizer
 # saves nothing at all:
 
@@ -818,9 +818,9 @@ draw_rows(few_rows, width=64);
 #
 # That is all of packing. Windows, rows as long as the context, are cut later,
 # when a batch is asked for, wherever the cut falls. The package writes the
-# same numbers to a file and adds three things. It encodes *pieces* of a
-# document (`whole` marks the last), cut only where no token can reach across,
-# so that neither a long corpus nor a long book fills the memory. It takes the
+# same numbers to a file and adds three things. It encodes a long document in
+# *pieces*, so that no book fills the memory; a piece ends only where no token
+# could reach across, and `whole` says that it was the document's last. It takes the
 # fastest encoder that agrees with the library. And with a `source`, the name
 # of what is read, an interrupted packing goes on from its last save.
 

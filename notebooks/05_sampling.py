@@ -58,23 +58,21 @@ def speak(model, prompt=prompt, tokens=60, **options):
 
 
 # %% [markdown]
-# Beside it stands the run on real books that
-# [chapter 4](04_training.ipynb) has recorded, of a somewhat larger model.
+# Beside it stands the recorded run on real books that
+# [chapter 4](04_training.ipynb) has shown, of a larger model.
 
 # %%
-books = load_result("books.json")
-last = books["samples"][-1]["step"]
-moments = [round(sample["step"] / last, 2)
-           for sample in books["samples"]]
-steps = [round(share * run.preset.steps) for share in moments]
+books = load_result("long_run.json")
+ours = [(step, speak(m, tokens=80)) for step, m in run.snapshots()]
+theirs = [(sample["step"], sample["texts"]["life is about"])
+          for sample in books["samples"]]
 columns = {
-    "the built-in stories": [speak(m, tokens=80)
-                             for step, m in run.snapshots()
-                             if step in steps],
-    "real books": [sample["text"] for sample in books["samples"]]}
-shares = [f"{share:.0%} of the steps" for share in moments]
+    name: [f"({step / kept[-1][0]:.0%} of the steps) {text}"
+           for step, text in (*kept[:3], kept[-1])]
+    for name, kept in {"the built-in stories": ours,
+                       "real books": theirs}.items()}
 side_by_side("One prompt, two models, some moments of their training.",
-             columns, shares)
+             columns, ["nothing", "a little", "some", "all"])
 
 # %% [markdown]
 # Untrained, every token is about as likely as any other, so what you see is
@@ -364,15 +362,17 @@ assert not has_int8 or abs(
 # of text that it never saw. Are they good? The stories have a floor that we
 # know ([chapter 4](04_training.ipynb)). Nobody knows that of real books, so
 # there chapter 4 held the model against two programs that are not neural
-# networks. Here are four. A compressor such as `xz` is a predictor in disguise:
+# networks. Here are more. A compressor such as `xz` is a predictor in disguise:
 # whatever it can foresee, it need not store. An n-gram model, here with n =
 # five, counts what followed the last four tokens (or bytes), with
 # {term}`Kneser-Ney smoothing` for what it never saw {cite}`kneser1995`. All
-# are measured on the same held-out book; only the first bar did without the
+# are measured on the same held-out books; only the first bar did without the
 # training text.
 
-# %% mystnb={"figure": {"caption": "Bits per byte of a held-out book; shorter is better. The GPT and the n-gram models learned from the same books.", "name": "fig-baselines"}, "image": {"alt": "Horizontal bars of bits per byte for xz, two Kneser-Ney models and the GPT; the GPT's bar is the shortest."}}
-bits = dict(books["baselines_bits_per_byte"])
+# %% mystnb={"figure": {"caption": "Bits per byte of held-out books; shorter is better. The GPT and the n-gram models learned from the same books.", "name": "fig-baselines"}, "image": {"alt": "Horizontal bars of bits per byte for xz, PPMd, two Kneser-Ney models and the GPT; the GPT's bar is the shortest."}}
+bits = {row["name"]: row["bits_per_byte"]
+        for row in load_result("baselines.json")["rows"]}
+best = min(bits.values())
 bits["this book's GPT"] = books["validation"]["bits_per_byte"]
 colors = [plots.PALETTE[5]] * (len(bits) - 1) + [plots.PALETTE[1]]
 bars = plt.barh(list(bits), list(bits.values()), color=colors)
@@ -381,8 +381,7 @@ plt.gca().invert_yaxis()
 plt.xlabel("bits per byte");
 
 # %% tags=["remove-cell"]
-assert bits["this book's GPT"] < min(
-    books["baselines_bits_per_byte"].values())
+assert bits["this book's GPT"] < best
 
 # %% [markdown]
 # In {numref}`fig-baselines` the GPT is ahead, of the best count by little. Its
@@ -451,7 +450,7 @@ print(f"{np.mean(begins):.0%} of the tokens begin with a space, and "
 # Ask of each: could anyone have known? Which child comes,
 # and what it likes, nobody can: those bits are the story's own, and the best
 # model pays them too. But a name that stood in the first line is for a reader
-# the likeliest one to come back. Where that is dear, the model is wrong.
+# the likeliest one to come back. Where that costs many bits, the model is wrong.
 #
 # It is wrong in another way about text it was never meant for, such as the
 # first sentence of *Pride and Prejudice*.

@@ -68,7 +68,7 @@ assert 0.22 < real < 0.25 and 0.15 < reached < 0.17
 
 # %% [markdown]
 # Three quarters of the money went into padding. To count that needs no
-# experiment, and [chapter 3](03_tokenizer.ipynb) has the mend: rows without
+# experiment, and [chapter 3](03_tokenizer.ipynb) has the fix: rows without
 # padding. What such rows do to the learning is another question, for below.
 #
 # The other number is the {term}`MFU`: the card did a sixth of what it could.
@@ -722,22 +722,22 @@ print(f"now:     {now.N / 1e6:.0f}M parameters, {now.D / 1e9:.1f}B "
 # In 2023 the trained model said, as the post has it: "life is about romance ,
 # and love and adrenaline , at the same time ." The full model of this book has
 # not been trained on a recorded machine, so there is nothing of its size to put
-# beside that. What there is: a model of a twentieth of the parameters, on a
-# core of a CPU, on real books.
+# beside that. What there is: a model of a sixth of the parameters, on a CPU, on
+# real books, the one of [chapter 7](07_speaks.ipynb).
 
 # %%
-books = load_result("books.json")
-spent, where = books["training"], books["provenance"]
+books = load_result("long_run.json")
+spent = books["training"]
 print(f"{books['parameters'] / 1e6:.1f}M parameters, "
       f"{spent['tokens'] / 1e6:.0f}M tokens, "
-      f"{spent['seconds'] / 60:.0f} minutes on {where['threads']} "
-      f"core, {where['date']}")
+      f"{spent['hours']:.1f} hours on {spent['threads']} cores, "
+      f"${spent['dollars']:.2f}")
 print(f"{books['validation']['bits_per_byte']:.2f} bits per byte")
-print(books["samples"][-1]["text"])
+print(books["samples"][-1]["texts"]["life is about"])
 
 # %% [markdown]
 # The two sentences cannot be compared: other text, another tokenizer, a
-# twentieth of the size, and one was chosen by its author. What could be
+# sixth of the size, and one was chosen by its author. What could be
 # compared, bits per byte on the same held-out books, has not been measured for
 # the model of 2023.
 #

@@ -201,9 +201,9 @@ for part, flop in parts.items():
 # Papers use at least six conventions for the FLOPs per token of training.
 # {cite:t}`hoffmann2022`'s law counts $6N$ with all parameters,
 # {cite:t}`kaplan2020`'s without embeddings, and their full formula adds the
-# work of comparing each position with those before it, half of all pairs. What
-# most papers divide by the hardware's peak adds all pairs. Then there is
-# chapter 1's count of every product, with half of the pairs or with all.
+# work of comparing each position with those before it, half of all pairs. Papers
+# that report an MFU mostly count all pairs, the useless half included. The last
+# two are chapter 1's count of every product, with half of the pairs or with all.
 #
 # :::{admonition} Predict
 # :class: hint

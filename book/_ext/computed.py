@@ -165,7 +165,8 @@ def samples() -> str:
 
 
 def _sample(when: str, sample: dict, length: int = 120) -> list[str]:
-    text = "".join(c if c.isprintable() else " " for c in sample["text"])
+    text = "".join(c if c.isprintable() else " "
+                   for c in sample["texts"]["life is about"])
     text = text[:length].rsplit(" ", 1)[0]
     text = re.sub(r"([\\`*_{}\[\]<>#$~|])", r"\\\1", " ".join(text.split()))
     return [f":::{{grid-item-card}} {when}, at step {sample['step']:,}",
@@ -176,11 +177,12 @@ def samples_note() -> str:
     """Which model it was, what it cost."""
     run = best_run()
     books = run["run"]["files"]["train"]["documents"]
-    threads = run["provenance"]["threads"]
+    threads = run["training"]["threads"]
     return (f"A model of {run['parameters'] / 1e6:.1f} million parameters, "
-            f"trained for {about(run['training']['seconds'])} on "
+            f"trained for {about(3600 * run['training']['hours'])} on "
             f"{threads} CPU {'core' if threads == 1 else 'cores'}, "
-            f"on {books} books: {{doc}}`recorded <recorded>`.")
+            f"on {books:,} books: {{doc}}`chapter 7 "
+            "<../notebooks/07_speaks>` is about it.")
 
 
 def _provenance(record: dict) -> dict:

@@ -7,6 +7,8 @@ import record_run
 import tiny
 
 from course_lib.cli.main import main
+from course_lib.cli.reading import read_model
+from course_lib.model.cost import count_parameters
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -30,8 +32,30 @@ def test_it_is_recorded_at_any_time(run, capsys):
     assert whole["validation"]["bytes"] == run.val_tokens.bytes
     spent = whole["training"]
     assert spent["threads"] == 1 and 0 < spent["share_of_peak"] < 1
-    assert spent["hours"] * 3600 == run.timing[-1]["elapsed"]
-    assert spent["dollars"] == spent["hours"] * 0.1008
+    assert spent["hours"] * 3600 == pytest.approx(run.timing[-1]["elapsed"])
+    assert spent["dollars"] == pytest.approx(spent["hours"] * 0.1008)
     main(["sample", str(run.folder), "--prompt", "the cat", "--seed", "0"])
     assert capsys.readouterr().out \
         == whole["samples"][-1]["texts"]["the cat"] + "\n"
+
+
+def test_the_readme_quotes_the_recorded_model(repo):
+    readme = (repo / "README.md").read_text(encoding="utf-8")
+    quoted = " ".join(line.removeprefix(">").strip()
+                      for line in readme.splitlines()
+                      if line.startswith(">")).split("[...]")
+    record = json.loads((repo / "book/results/long_run.json").read_text())
+    said = " ".join(record["samples"][-1]["texts"][
+        "She looked at him and said,"].split())
+    assert len(quoted) == 2
+    assert all(" ".join(part.split()) in said for part in quoted)
+
+
+def test_the_shipped_model_is_the_recorded_one(repo):
+    """And says what the record says of it, rounded as it is."""
+    model, tokenizer, _ = read_model(repo / "book/models/books")
+    record = json.loads((repo / "book/results/long_run.json").read_text())
+    assert count_parameters(model.config).total == record["parameters"]
+    said = record_run.continuations(model.eval(), tokenizer, ("The ship",))
+    assert said["The ship"][:40] == record["samples"][-1]["texts"][
+        "The ship"][:40]

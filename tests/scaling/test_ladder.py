@@ -19,6 +19,7 @@ from course_lib.scaling.rungs import (
     SIZES,
     Rung,
     load,
+    own,
     rungs,
     shape,
     sized,
@@ -41,6 +42,31 @@ def home(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COURSE_HOME", str(tmp_path_factory.mktemp("home")))
         yield
+
+
+def test_more_budgets_go_on_upward_and_leave_the_others_as_they_are():
+    preset = find_recipe("modern").at(load_preset("evening"))
+    few, more = rungs(preset, 4e13), rungs(preset, 1.265e14, BUDGETS + 1)
+    budgets = sorted({r.budget for r in more})
+    assert budgets[-1] == 1.265e14
+    assert budgets[:-1] == pytest.approx(
+        sorted({r.budget for r in few}), rel=1e-3)
+    valley = [r.preset.model.n_embd for r in few if r.budget == 4e13
+              and r.rate == 1 and r.preset.seed == preset.seed]
+    assert valley == [r.preset.model.n_embd for r in more
+                      if r.budget == budgets[-2] and r.rate == 1
+                      and r.preset.seed == preset.seed]
+
+
+def test_the_scales_own_model_on_a_part_of_its_tokens():
+    preset = find_recipe("modern").at(load_preset("evening"))
+    rung, N = own(preset, 6e6), count_parameters(preset.model).total
+    assert rung.preset.model == preset.model and rung.rate == 1
+    assert rung.preset.tokens == pytest.approx(6e6, rel=0.01)
+    assert rung.budget == 6 * N * 6e6
+    assert rung.preset.learning_rate == pytest.approx(rule_of(
+        "modern").rate(count_parameters(preset.model).without_embedding,
+                       rung.preset.tokens))
 
 
 @pytest.mark.parametrize("name, top", [

@@ -1,0 +1,399 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # The model that speaks
+#
+# Everything so far ran in minutes. This chapter is about one run that took
+# hours: the `evening` model, by the recipe of chapter 6, on public-domain books.
+# Here is what it says when it is given three words. It is the first text with
+# the first {term}`seed`, not a chosen one.
+
+# %% tags=["hide-input"]
+import numpy as np
+from matplotlib import pyplot as plt
+
+from course_lib import stages
+from course_lib.presets import Preset
+from course_lib.scaling import forecast
+from course_lib.showing import (
+    card,
+    load_result,
+    plots,
+    print_text,
+    side_by_side,
+)
+
+plots.use_style()
+long_run = load_result("long_run.json")
+last = long_run["samples"][-1]["texts"]
+print_text(last["life is about"])
+
+# %% tags=["hide-input"]
+card("07_speaks", needs="nothing; earlier chapters explain the words",
+     gives="a judgement of a real model: what it costs, what it can "
+     "do, and what it cannot")
+
+# %% [markdown]
+# It is English, and it is nonsense by the end of the second line. Is that good, for
+# a model of this size and this much text? Is it better than a program without a
+# network? And was it worth the electricity? A sample cannot answer. The rest of
+# this chapter is measurements, and each begins with a guess.
+#
+# ## The plan
+#
+# The size came from the dial of [chapter 2](02_scaling_laws.ipynb), turned to the
+# hours there were, with `--largest 9e6` so that the model fits into a page. The
+# text is public-domain books without their licences, tables of contents and page
+# numbers. One book in twenty is held out, by a hash of its text.
+
+# %%
+preset = Preset.from_dict(long_run["run"]["preset"])
+spent, files = long_run["training"], long_run["run"]["files"]
+model = preset.model
+print(f"{long_run['parameters'] / 1e6:.1f}M parameters: "
+      f"{model.n_layer} layers, {model.n_head} heads, "
+      f"{model.n_embd} channels, context {model.context_length}")
+for name, side in files.items():
+    print(f"{name:5} {side['documents']:5,} books, "
+          f"{side['bytes'] / 1e6:5.0f} MB, "
+          f"{side['tokens'] / 1e6:5.1f}M tokens")
+print(f"trained on {spent['tokens'] / 1e6:.1f}M tokens in steps of "
+      f"{preset.batch_tokens:,}, {spent['passes']:.2f} passes")
+
+# %% [markdown]
+# Then the bet of [chapter 2](02_scaling_laws.ipynb#the-bet), written down before
+# the first step. It was made for a run over several days. Its learning rate comes
+# down late ([chapter 4](04_training.ipynb)), and until then nothing depends on
+# where the run ends. So a copy of it was brought down early, and that is the model
+# of this page. What the same law says of the shorter run is a matter of arithmetic:
+
+# %%
+bet = load_result("long_run_bet.json")
+ladder = stages.ladder(preset)
+to_bits = ladder.bits_per_byte(1.0)
+
+
+def in_words(says):
+    """A forecast, in both currencies."""
+    return (f"{says['loss']:.3f} nats per token ({says['low']:.3f} "
+            f"to {says['high']:.3f}), {says['loss'] * to_bits:.3f} "
+            "bits per byte")
+
+
+shorter = vars(forecast(ladder, long_run["parameters"],
+                        spent["tokens"]))
+print(f"the bet, {bet['forecast']['D'] / 1e6:.0f}M tokens:",
+      in_words(bet["forecast"]))
+print(f"the same law, {spent['tokens'] / 1e6:.0f}M:  ",
+      in_words(shorter))
+
+# %% [markdown]
+# :::{admonition} Predict
+# :class: hint
+# The law has lost two bets in this book, both times on text that it knew. Where
+# will this run end: inside the interval, above, or below?
+# :::
+#
+# ## The run
+
+# %% mystnb={"figure": {"caption": "The long run: training loss (thin, smoothed), held-out loss (dots; the last one on all the held-out text), and what the law predicted for its end (bar).", "name": "fig-long-run"}, "image": {"alt": "A loss that falls steeply, then slowly, and once more quickly where the learning rate comes down; its end stands beside a vertical bar."}}
+log, held_out = long_run["log"], long_run["validation_log"]
+seen = np.array([r["tokens"] for r in log])
+loss = np.array([r["loss"] for r in log])
+smooth = np.array([loss[max(0, i - 4):i + 5].mean()
+                   for i in range(len(loss))])
+plt.plot(seen, smooth, linewidth=1, label="training")
+plt.plot(*plots.curve(held_out[1:], "val_loss"), "o", markersize=4,
+         label="held out")
+plt.errorbar(1.03 * spent["tokens"], shorter["loss"],
+             [[shorter["loss"] - shorter["low"]],
+              [shorter["high"] - shorter["loss"]]],
+             fmt="s", capsize=4, markersize=4, label="predicted")
+plt.ylim(3.4, 6)
+plt.xlabel("tokens seen")
+plt.ylabel("nats per token")
+plt.legend();
+
+# %%
+ended = long_run["validation"]
+off = ended["loss"] - shorter["loss"]
+won = shorter["low"] <= ended["loss"] <= shorter["high"]
+print(f"predicted {shorter['loss']:.3f}, measured "
+      f"{ended['loss']:.3f}: {abs(off):.3f} "
+      f"{'above' if off > 0 else 'below'}, "
+      f"{'inside' if won else 'outside'} the interval")
+print(f"{ended['bits_per_byte']:.3f} bits per byte on "
+      f"{ended['bytes'] / 1e6:.0f} MB of held-out books")
+print(f"{spent['hours']:.1f} hours of wall clock, interrupted "
+      f"{long_run['interruptions']} times, "
+      f"{spent['tokens_per_second']:,.0f} tokens/s, "
+      f"{spent['share_of_peak']:.0%} of the peak")
+
+# %% tags=["remove-cell"]
+assert won and 0.02 < abs(off) < 0.08
+points = [(r["tokens"] / spent["tokens"], r["val_bits_per_byte"])
+          for r in (*held_out[1:-2], held_out[-1])]
+before, at, end = np.interp((0.6, 0.8, 1), *zip(*points))
+assert at - end > before - at and long_run["interruptions"] == 1
+
+# %% [markdown]
+# The law has won a bet. Its interval is wide, so that is no great feat; the middle of
+# it is more of one, a twentieth of a nat from the truth. {numref}`fig-long-run`
+# shows what the late fall of the rate is for: such curves flatten, and yet the last
+# fifth of this run gains more than the fifth before it. It was stopped once, to make the copy.
+#
+# ## Is that good?
+#
+# A loss means something beside another one. So here are programs that predict
+# the same held-out bytes without a network, each after reading the same training
+# books, or as much of them as it can hold: `xz`, which looks for repetitions;
+# PPMd, the best of the old compressors for text; and tables of five bytes and of
+# five tokens with {term}`Kneser-Ney smoothing`, which were the language models
+# before there were networks.
+#
+# :::{admonition} Predict
+# :class: hint
+# `xz` needs a little more than two bits for a byte. Order the others, and the
+# model. By how much does the model beat the best of them?
+# :::
+
+# %%
+rows = load_result("baselines.json")["rows"]
+bits = {row["name"]: row["bits_per_byte"] for row in rows}
+bits["this model"] = ended["bits_per_byte"]
+for name, value in sorted(bits.items(), key=lambda item: -item[1]):
+    print(f"{value:.3f} bits per byte  {name}")
+best = min(value for name, value in bits.items()
+           if name != "this model")
+print(f"{1 - ended['bits_per_byte'] / best:.0%} below the best "
+      "without a network")
+
+# %% tags=["remove-cell"]
+assert bits["Kneser-Ney, 5 tokens"] == best < 1.1 * bits["this model"]
+assert 0.13 < spent["passes"] < 0.16
+
+# %% [markdown]
+# Only the table of five tokens comes near. It keeps a count of everything that it
+# saw, in all of the training books, and the model has read one book in seven. Give the
+# table more text and it grows; give more to the model, and the same number of
+# parameters gets better.
+#
+# ## Does it follow what it reads?
+#
+# Bits per byte are an average, and most bytes are easy. A harder question, which
+# you can answer yourself: the last word of a passage is missing. The model is
+# given the whole passage, or its last sentence alone. What it gains from the
+# passage is what it has followed. The passages come from the held-out books by a
+# rule (`course_lib/measuring/cloze.py` has it), and nobody has picked them
+# {cite}`paperno2016`.
+
+# %%
+judged = load_result("cloze.json")
+ours, table = judged["models"][0], judged["models"][-1]
+one = next(e for e in ours["examples"] if e["seen"])
+print_text("..." + one["passage"][-220:] + " ____")
+print(f"\nthe author: {one['word']}; the model: {one['said']}")
+
+# %% [markdown]
+# :::{admonition} Predict
+# :class: hint
+# The word stands once more in the passage: how often will the model find it, in
+# a hundred times? And the table of five tokens, which cannot look further back?
+# :::
+
+# %%
+def share(row):
+    """A share with its interval."""
+    return (f"{row['share']:6.1%} ({row['low']:.1%} to "
+            f"{row['high']:.1%})")
+
+
+for who in (ours, table):
+    print(who["name"] if who is table else "this model")
+    for row in who["cloze"]:
+        print(f"  word {'in' if row['word_seen'] else 'not in'} the "
+              f"passage, given the {row['given']}: "
+              f"{share(row['right'])}")
+
+# %% tags=["remove-cell"]
+whole, alone, new, new_alone = (
+    row["right"]["share"] for row in ours["cloze"])
+assert whole > 2 * alone and 0.17 < whole < 0.26
+assert abs(new - new_alone) < 0.03
+assert len({row["right"]["share"] for row in table["cloze"][:2]}) == 1
+
+# %% [markdown]
+# The passage more than doubles what the model gets right, where the word stands in
+# it, and does nothing for the table, whose view ends four tokens back. So the model
+# looks back: attention finds the word, and knows that it fits. It finds it one time in
+# five, where you would find it nearly always. And where the passage does not have the
+# word, it helps the model to nothing that this many questions could show: sense is
+# not what it has got out of the passage, only words.
+#
+# ## Does it know grammar?
+#
+# Take a sentence of a held-out book, and break one thing in it by a rule: *was*
+# for *were*, *himself* for *herself*, a word out of order. Whoever knows the
+# language finds the author's likelier {cite}`warstadt2020`. By chance half of the
+# answers are right.
+
+# %%
+print(f"{'':26} {'this model':26} five tokens")
+for kind, row in ours["pairs"].items():
+    print(f"{kind:26} {share(row):26} {share(table['pairs'][kind])}")
+
+# %% tags=["remove-cell"]
+assert ours["pairs"]["all pairs"]["low"] > 0.98
+assert table["pairs"]["agreement at a distance"]["high"] < 0.5
+
+# %% [markdown]
+# Nearly all of it is there. What the table gets right are mistakes that show in
+# two neighbours, *a apple*. What it gets wrong is what stands far apart: in *the
+# houses of the old man were*, its four tokens end with *man*, and it wants *was*,
+# which is worse than guessing. The model has learned from nothing but the next token
+# that a verb agrees with a noun, and with which.
+#
+# ## Has it learned by heart?
+#
+# A model that repeats its books would be a poor kind of library. The longest
+# piece that a text shares with the training text is easy to find. For the model's
+# own samples, for passages of held-out books, and, to see whether the search
+# works, for passages of the training books themselves:
+
+# %%
+copies = load_result("copies.json")
+for kind, found in copies["kinds"].items():
+    lengths = found["lengths"]
+    print(f"{kind:18} half share {np.median(lengths):3.0f} tokens in "
+          f"a row, the most is {max(lengths)} of {copies['tokens']}")
+print(f"{copies['searched_tokens'] / 1e6:.0f}M tokens searched")
+
+# %% tags=["remove-cell"]
+most = {kind: max(found["lengths"])
+        for kind, found in copies["kinds"].items()}
+assert most["samples"] < most["held-out passages"] < 30
+
+# %% [markdown]
+# It has not. Its samples share no longer pieces with the books than a stranger's book
+# does, rather shorter ones, as books quote each other and it has nothing by heart to
+# quote from. That is what a seventh of one pass leaves; a model that had read its
+# books ten times would be another matter.
+#
+# ## What it says
+#
+# One beginning on the way, and then ten at the end, the first seed of each.
+
+# %%
+samples = long_run["samples"]
+chosen = [samples[1], samples[2], samples[-1]]
+names = [f"after {s['step'] / samples[-1]['step']:.0%} of the steps"
+         for s in chosen]
+begin = "It was a dark and stormy night"
+side_by_side("One beginning, as the model learned.", {
+    "it goes on": [s["texts"][begin] for s in chosen]}, names)
+
+# %% tags=["hide-output"]
+for prompt, text in samples[-1]["texts"].items():
+    print_text(text)
+    print()
+
+# %% [markdown]
+# Read three of them aloud. The sentences have subjects and verbs, the quotation marks
+# close, somebody who speaks is answered. Nobody in them wants anything. A ship is
+# taken out of the village, and is in her house.
+#
+# ## What it cannot do
+#
+# It knows no facts: it has read each of its sentences once at most, and its
+# parameters are fewer than the letters of a shelf of books. It loses the thread,
+# since a page is longer than its context, and since keeping to a subject saves few
+# bits in a sentence, so the loss hardly notices. It answers no question: it has seen
+# no answers, only books. And it has the century of its books and their prejudices; it
+# was shown nothing else.
+#
+# ## The bill
+
+# %%
+from course_lib.model.cost import flops_per_token
+from course_lib.presets import load_preset
+from course_lib.scaling.budget import GPU_MFU, dollars, hours
+
+price = spent["price"]
+print(f"measured: {spent['hours']:.1f} hours; at "
+      f"${price['dollars_per_hour']:.4f} an hour ({price['instance']}, "
+      f"{price['date']}) ${spent['dollars']:.2f}")
+full = load_preset("full")
+work = flops_per_token(full.model) * full.tokens
+for what, flop in (("this run", spent["flop"]),
+                   ("the full model", work)):
+    print(f"projected on one H100 at {GPU_MFU:.0%} MFU: {what}, "
+          f"{60 * hours(flop, 'H100', GPU_MFU):.1f} minutes, "
+          f"${dollars(flop, 'H100', GPU_MFU):.2f}")
+
+# %% [markdown]
+# The hours of the first line are measured; the price is that of such a machine, rented.
+# The other lines are projected, as everywhere in this book: no run on a GPU is recorded
+# here. A GPU would not make this model better, only sooner. What makes it better is
+# what the law says, more parameters and more text: the model of the title has six
+# times the parameters and ten times the tokens of the bet.
+#
+# ## How far is that from a chatbot?
+#
+# Three steps. The first is nearly all of the work and nothing new: a thousand times the
+# parameters, and a hundred thousand times the tokens. The second is *instruction
+# tuning* {cite}`ouyang2022`: the same loss, on conversations in which somebody
+# answers, counted on the answers alone. Given such text, `course train RUN --from
+# FOLDER` does the like here. The third learns from judgements which of two answers is
+# the better one. Neither adds a part to the architecture of chapter 1.
+#
+# :::{admonition} Takeaway
+# :class: tip
+# Say beforehand what a run will end with, and in which currency. Then hold it
+# against something that is not a network, ask it questions whose answers you can
+# judge, and look for what it copied. A sample shows none of that, and is what
+# everybody remembers.
+# :::
+#
+# ## Where to go next
+#
+# The weights are in the repository, in `book/models/books`. {doc}`Talk to it
+# <../book/talk>`; `course evaluate book/models/books --text FILE` measures it on
+# a text of yours, and `course train RUN --from book/models/books` lets it go on
+# learning there. Then turn the dial for your own hours, make your own bet, and
+# run it overnight. {cite:t}`radford2019` is the model that this one imitates, and
+# {cite:t}`hoffmann2022` the paper that the dial comes from; both can be read now.
+#
+# ## Exercises
+#
+# ### 1. A bet of your own
+#
+# *Medium, 10 minutes, and as long as the run.* Choose a text and an hour, run
+# `course prepare --corpus TEXT --hours 1 --out runs/bet`, write down what it
+# predicts, and what you believe. Then train. Who was closer?
+#
+# ### 2. Another author
+#
+# *Easy, 5 minutes.* Take a chapter of a book written after 1950 and measure the
+# model on it. Is it worse than on its own held-out books, and at which words?
+# {doc}`../book/talk` colours them.
+#
+# ### 3. What does a nat buy?
+#
+# *Easy, 5 minutes.* After which share of the run did the model pass the table of five
+# tokens? And how much of its lead came in the last fifth?
+
+# %% [markdown]
+# Solution (click to open):
+
+# %% tags=["hide-cell"]
+# the last but one was measured on a part of the text, at the end too
+for r in (*held_out[1:-2], held_out[-1]):
+    print(f"{r['tokens'] / spent['tokens']:5.0%} of the tokens: "
+          f"{r['val_bits_per_byte']:.3f} bits per byte, "
+          f"{1 - r['val_bits_per_byte'] / best:+.1%} below the table")
