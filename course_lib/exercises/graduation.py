@@ -16,6 +16,7 @@ import math
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -86,7 +87,11 @@ class Run:
         self.parts, self.seed, self.report = Parts(path), seed, report
         for step in USED:  # before any time is spent
             getattr(self.parts, step)
-        self.preset = load_preset("smoke")
+        smoke = load_preset("smoke")
+        # long enough to be far better than the table of pairs, whatever the
+        # seed: a shorter one may still be in its first plateau
+        self.preset = replace(smoke, tokens=3 * smoke.tokens,
+                              warmup_steps=50)
         self.merges, self.model = [], None
 
     def prepare(self) -> None:
