@@ -160,6 +160,10 @@ def prepare(options) -> None:
         say(corpus.note)
     if dialled:
         return prepare_dialled(options, corpus)
+    if idle := [f"--{name}" for name in ("largest", "gpu", "mfu")
+                if getattr(options, name) is not None]:
+        raise ValueError(f"{' '.join(idle)} says what a budget buys: add "
+                         "--hours or --dollars")
     preset, recipe = load_preset(options.preset), find_recipe(options.recipe)
     if options.change:
         said = ", ".join(f"{name}={value}" for name, value in options.change)

@@ -302,15 +302,15 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
 
 
 def load_tokenizer(path) -> Tokenizer:
-    """Read a tokenizer.json. Raises FileNotFoundError, or ValueError for
-    what is none and for one that changes the text."""
+    """Read a tokenizer.json. Raises FileNotFoundError, PermissionError, or
+    ValueError for what is none and for one that changes the text."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no tokenizer at {path}: make one with "
                                 "`course prepare`")
+    stored = path.read_bytes()
     try:
-        library = tokenizers.Tokenizer.from_str(
-            path.read_text(encoding="utf-8"))
+        library = tokenizers.Tokenizer.from_str(stored.decode())
     except Exception as error:  # the library raises bare Exception
         raise ValueError(f"{path} is not a tokenizer file: "
                          f"{one_line(error)}") from None

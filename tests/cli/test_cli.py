@@ -650,6 +650,14 @@ def test_options_of_plan(refuses, options, what):
     refuses("plan", *options.split(), what=what)
 
 
+@pytest.mark.parametrize("option", ["--largest 9e6", "--gpu h100",
+                                    "--mfu 0.4"])
+def test_what_a_budget_buys_asks_for_one(refuses, tmp_path, option):
+    refuses("prepare", "--corpus", "stories:100", "--out", tmp_path / "run",
+            *option.split(), what="add --hours or --dollars")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("arguments, what", [
     ([], "required: COMMAND"), (["fly"], "invalid choice: 'fly'"),
     (["train"], "required: RUN"), (["prepare"], "required: --out"),

@@ -4,6 +4,7 @@ import hashlib
 import json
 import random
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import tokenizers
@@ -459,3 +460,14 @@ def test_another_kind_of_tokenizer_is_refused(saved):
     saved.write_text(json.dumps(state))
     with pytest.raises(ValueError, match="not a byte-level BPE"):
         load_tokenizer(saved)
+
+
+def test_a_permission_is_called_one(tmp_path, monkeypatch):
+    (tmp_path / "tokenizer.json").write_text("{}")
+
+    def denied(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    with pytest.raises(PermissionError):
+        load_tokenizer(tmp_path / "tokenizer.json")
