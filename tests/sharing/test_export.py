@@ -1,7 +1,6 @@
 """Each recipe's run, exported and read again, from the command line."""
 
 import json
-import shutil
 import sys
 from dataclasses import replace
 
@@ -140,13 +139,12 @@ def test_a_gguf_file_goes_to_the_hub_too(runs, course, tmp_path):
 
 def test_a_run_that_no_format_holds(runs, course, tmp_path):
     """Refused by name, before a folder is made."""
-    folder = shutil.copytree(runs["gpt2"].folder, tmp_path / "run")
     preset = runs["gpt2"].preset
-    record = json.loads((folder / "run.json").read_text())
-    record["preset"] = replace(preset, model=replace(
-        preset.model, mlp="relu2")).to_dict()
-    (folder / "run.json").write_text(json.dumps(record))
-    code, _, err = course("export", folder, "--to", tmp_path / "hf")
+    run = tiny.make_run(tmp_path, replace(
+        preset, model=replace(preset.model, mlp="relu2"),
+        tokens=preset.batch_tokens))
+    run.train(progress=False)
+    code, _, err = course("export", run.folder, "--to", tmp_path / "hf")
     assert code == 2 and err.count("\n") == 1
     assert "GPT-2's format has no mlp='relu2'; Qwen3's format has no" in err
     assert not (tmp_path / "hf").exists()

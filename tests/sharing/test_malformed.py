@@ -271,10 +271,14 @@ FOLDERS |= {
                               "are no tokenizer"),
     "merges of unknown tokens": ("gpt2", two_files('{"a": 0}', "b c"),
                                  "are no tokenizer"),
-    "ids past the vocabulary": ("gpt2", two_files('{"a": 999}', ""),
-                                "changes the text"),
-    "a vocabulary without bytes": ("gpt2", two_files('{"a": 0}', ""),
-                                   "changes the text"),
+    "ids past the vocabulary": (
+        "gpt2", two_files('{"a": 999, "<|endoftext|>": 1}', ""),
+        "changes the text"),
+    "a vocabulary without bytes": (
+        "gpt2", two_files('{"a": 0, "<|endoftext|>": 1}', ""),
+        "changes the text"),
+    "a vocabulary without end-of-text": (
+        "gpt2", two_files('{"a": 0}', ""), "has no <|endoftext|>"),
 }
 
 
