@@ -416,8 +416,8 @@ clipped = sum(r["grad_norm"] > preset.clip for r in steps)
 print(f"{clipped} of {len(steps)} steps were clipped")
 
 # %% [markdown]
-# [Chapter 2](02_scaling_laws.ipynb) made a bet on the final loss, before any of
-# these steps was taken. Its *ladder* is a series of smaller models trained on
+# [Chapter 2](02_scaling_laws.ipynb) predicts the final loss without any of these
+# steps. Its *ladder* is a series of smaller models trained on
 # the same text; its *law* is a curve fitted to where they ended, in the number
 # of parameters and of tokens, above a floor that no size gets below, here the
 # stories' own entropy. Two of the laptop scale's whole runs were recorded, and
@@ -445,9 +445,10 @@ print(f"modern  predicted {modern_bet.loss:.2f} "
       f"{modern_end:.2f}")
 
 # %% [markdown]
-# A prediction made after the fact is only a story; these could lose. The first
-# wins, with an interval so wide that it could hardly fail. The second names its
-# loss more closely and fails: the run ends above the interval. Where was the
+# The first run is older than its ladder, so that was a test and no bet; it ends
+# inside, in an interval so wide that it could hardly fail. The second was a bet,
+# recorded before the run began. It names its loss more closely, and it is lost: the
+# run ends above the interval. Where was the
 # mistake? There are two suspects. The learning rate may have been wrong for a
 # run of this size, or the law is wrong out here. The first can be tried: the
 # first run again at half the rate, with two seeds, recorded.

@@ -181,7 +181,8 @@ def samples_note() -> str:
     return (f"A model of {run['parameters'] / 1e6:.1f} million parameters, "
             f"trained for {about(3600 * run['training']['hours'])} on "
             f"{threads} CPU {'core' if threads == 1 else 'cores'}, "
-            f"on {books:,} books: {{doc}}`chapter 7 "
+            f"on {run['training']['passes']:.0%} of the text of {books:,} "
+            "books: {doc}`chapter 7 "
             "<../notebooks/07_speaks>` is about it.")
 
 
