@@ -31,8 +31,10 @@ from course_lib.showing import (
 
 plots.use_style()
 long_run = load_result("long_run.json")
-last = long_run["samples"][-1]["texts"]
-print_text(last["life is about"])
+last = {prompt: text.removeprefix(prompt) for prompt, text
+        in long_run["samples"][-1]["texts"].items()}
+side_by_side("What the model says.", {
+    "it goes on": [last["life is about"]]}, ["life is about"])
 
 # %% tags=["hide-input"]
 card("07_speaks", needs="nothing; earlier chapters explain the words",
@@ -308,9 +310,8 @@ side_by_side("One beginning, as the model learned.", {
     "it goes on": [s["texts"][begin] for s in chosen]}, names)
 
 # %% tags=["hide-output"]
-for prompt, text in samples[-1]["texts"].items():
-    print_text(text)
-    print()
+side_by_side("Ten beginnings, the first seed of each.",
+             {"it goes on": list(last.values())}, list(last))
 
 # %% [markdown]
 # Read three of them aloud. Most sentences have a subject and a verb, quotation marks
