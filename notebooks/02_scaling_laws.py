@@ -732,9 +732,9 @@ parts = sorted(says["parts"], key=says["parts"].get)
 assert set(parts[2:]) == {"fit", "extrapolation"}
 
 # %% [markdown]
-# That is a wide bet, and an honest one: two parts of it are large, the resamples of
-# the fit and what held-back budgets say of extrapolation. Luck and a missed
-# learning rate hardly matter. [Chapter 7](07_speaks.ipynb) is about a shorter run of
+# That is a wide bet. Two parts of it are large, the resamples of the fit and what
+# held-back budgets say of extrapolation. What luck and a missed rate would add is
+# small where it was measured, at the ladder's own sizes. [Chapter 7](07_speaks.ipynb) is about a shorter run of
 # the same model, held against the same law.
 
 # %% [markdown]

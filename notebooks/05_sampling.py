@@ -59,7 +59,8 @@ def speak(model, prompt=prompt, tokens=60, **options):
 
 # %% [markdown]
 # Beside it stands the recorded run on real books that
-# [chapter 4](04_training.ipynb) has shown, of a larger model.
+# [chapter 4](04_training.ipynb) has shown, of a larger model. That run was shortened
+# on the way, so the shares of its steps are others.
 
 # %%
 books = load_result("long_run.json")
@@ -336,7 +337,7 @@ print(f"recorded on one core: {speed['course_lib']:.0f} and",
       f"{speed['course_lib int8']:.0f}")
 
 # %% [markdown]
-# Not four times. Rounding what is multiplied takes time of its own, and whatever
+# Whether it comes to four times depends on the processor. Rounding what is multiplied takes time of its own, and whatever
 # is not a matrix product is what it was. We have not measured the shares; they
 # depend on the processor. What int8 costs is measured on our own
 # model, in {term}`bits per byte` of text that it never saw.

@@ -9,8 +9,7 @@
 # %% [markdown]
 # # The model that speaks
 #
-# Most of what you have seen ran in minutes. This chapter is about one run that took
-# hours: the `evening` model, by the recipe of chapter 6, on public-domain books.
+# What you ran so far took minutes. This chapter is about one run that took hours: the `evening` model, by the recipe of chapter 6, on public-domain books.
 # Here is what it says when it is given three words. It is the first text with
 # the first {term}`seed`, not a chosen one.
 
@@ -160,9 +159,11 @@ assert at - end > before - at and long_run["interruptions"] == 1
 # A loss means something beside another one. So here are programs that predict
 # the same held-out bytes without a network, each after reading the same training
 # books, or as much of them as it can hold: `xz`, which looks for repetitions;
-# PPMd, the best of the old compressors for text; and tables of five bytes and of
+# PPMd, an old compressor that is good at text; and tables of five bytes and of
 # five tokens with {term}`Kneser-Ney smoothing`, which were the language models
-# before there were networks.
+# before there were networks. The compressors go on learning while they read the
+# held-out books, the tables and the model do not. The model is asked in windows that
+# do not overlap, which costs it a little.
 #
 # :::{admonition} Predict
 # :class: hint
@@ -179,7 +180,7 @@ for name, value in sorted(bits.items(), key=lambda item: -item[1]):
 best = min(value for name, value in bits.items()
            if name != "this model")
 print(f"{1 - ended['bits_per_byte'] / best:.0%} below the best "
-      "without a network")
+      "of the others")
 
 # %% tags=["remove-cell"]
 assert bits["Kneser-Ney, 5 tokens"] == best < 1.1 * bits["this model"]
@@ -188,8 +189,8 @@ assert 0.13 < spent["passes"] < 0.16
 # %% [markdown]
 # Only the table of five tokens comes near. It keeps a count of everything that it
 # saw, in all of the training books, and the model has read a seventh of them, in pieces
-# from every book. Give the table more text and it grows; give more to the model, and
-# the same number of parameters gets better.
+# from every book. Give the table more text, and it gets better and larger; the model
+# gets better and stays as large.
 #
 # ## Does it follow what it reads?
 #
@@ -261,7 +262,8 @@ assert ours["pairs"]["all pairs"]["low"] > 0.98
 assert table["pairs"]["agreement at a distance"]["high"] < 0.5
 
 # %% [markdown]
-# Nearly all of it is there. The table, which has counted a part of the books here, gets
+# In these pairs nearly all of it is there. They are easy ones, mistakes made by rules,
+# and nobody has checked each of them. The table, which has counted a part of the books here, gets
 # right what shows in two neighbours, *a apple*. What it gets wrong is a verb whose noun
 # is not the nearest one. In *The houses of the man were* it has hardly ever seen those
 # five together, so it goes by the last one or two, and after *man* comes *was*. The
@@ -320,12 +322,12 @@ side_by_side("Ten beginnings, the first seed of each.",
 #
 # ## What it cannot do
 #
-# It knows no facts: it has read each of its sentences once at most, and its
+# Do not ask it for facts: it has read each of its sentences once at most, and its
 # parameters are fewer than the letters of a shelf of books. It loses the thread,
-# since a page is longer than its context, and since keeping to a subject saves few
-# bits in a sentence, so the loss hardly notices. It answers no question: it has seen
-# no answers, only books. And it has the century of its books and their prejudices; it
-# was shown nothing else.
+# since keeping to a subject saves few bits in a sentence, so the loss hardly notices,
+# and what stands before its context it cannot see. It was not taught to answer: ask it
+# something, and it goes on as a novel would. And it has the century of its books and
+# their prejudices; it was shown nothing else.
 #
 # ## The bill
 
@@ -383,9 +385,10 @@ for what, flop in (("this run", spent["flop"]),
 #
 # ### 1. A bet of your own
 #
-# *Medium, 10 minutes, and as long as the run.* Choose a text and an hour, run
-# `course prepare --corpus TEXT --hours 1 --out runs/bet`, write down what it
-# predicts, and what you believe. Then train. Who was closer?
+# *Medium, 10 minutes, and as long as the run.* Of public-domain books in a folder make
+# a run for an hour, `course prepare --corpus books:FOLDER --hours 1 --out runs/bet`;
+# write down what it predicts, and what you believe. Then train. Who was closer? (On
+# another kind of text the law's nats are another currency.)
 #
 # ### 2. Another author
 #
