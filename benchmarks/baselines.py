@@ -91,11 +91,6 @@ def measure(run, most: int = MOST) -> list[dict]:
     return rows
 
 
-def baselines(run) -> dict[str, float]:
-    """Bits per byte of the run's validation text, by method."""
-    return {row["name"]: row["bits_per_byte"] for row in measure(run)}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", help="a run folder")

@@ -22,9 +22,8 @@ from course_lib.sampling.generation import generate
 from course_lib.showing.page import RESULTS
 from course_lib.training.sessions import interruptions
 
-PROMPT = "life is about"
 CURVE_POINTS = 200
-PROMPTS = (PROMPT, "It was a dark and stormy night", "The old man",
+PROMPTS = ("life is about", "It was a dark and stormy night", "The old man",
            "Once upon a time there was", "She looked at him and said,",
            "The ship", "There was no one in the house but",
            "I do not believe that", "When the war was over,", "London")

@@ -203,6 +203,8 @@ def role_of(name: str) -> str | None:
 
 
 def fill(name, parameter, weight: Weight, turned: bool) -> None:
+    """Copy a weight into a reader's parameter, transposed where that is
+    `turned`. Raises Misfit where it does not fit."""
     values = weight.shaped(parameter.shape, turned)
     if values is None:
         raise Misfit(f"{name} is {tuple(parameter.shape)}, and GPT-2 has "

@@ -135,4 +135,4 @@ def test_a_record(prepared, tmp_path, monkeypatch):
     assert read["Kneser-Ney, 5 tokens"] == len(baselines.as_bytes(
         run.train_tokens.ids[:3000], run.tokenizer))
     assert read["PPMd, after the training text"] >= run.train_tokens.bytes
-    assert baselines.baselines(run).keys() == bits.keys()
+    assert [row["name"] for row in baselines.measure(run)] == [*bits]

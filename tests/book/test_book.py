@@ -22,6 +22,7 @@ import speaking
 import talking
 import yaml
 from book_builder import REPO, build_book, git_status, hand_over
+from pages import OVERFLOW
 from PIL import Image
 
 from course_lib.sharing.hugging_face import load_hf
@@ -77,8 +78,6 @@ CUT_CODE = """[...document.querySelectorAll('article .highlight pre')]
   .filter(p => p.scrollWidth > p.clientWidth + 1)
   .map(p => p.textContent.split('\\n')
     .reduce((a, b) => a.length > b.length ? a : b))"""
-OVERFLOW = """document.scrollingElement.scrollWidth
-  - document.documentElement.clientWidth"""
 FOUND = """[...document.querySelectorAll('#search-results li a')]
   .map(a => a.href)"""
 GROUND = """getComputedStyle(document.body).backgroundColor

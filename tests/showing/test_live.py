@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import tiny
 import torch
+from pages import OVERFLOW
 
 from course_lib.model.gpt import GPT
 from course_lib.recipes import RECIPES
@@ -60,8 +61,7 @@ def show(browser, monkeypatch, tmp_path):
     yield call
     for page in pages:
         assert page.errors == []
-        assert page.evaluate("document.scrollingElement.scrollWidth"
-                             " - document.documentElement.clientWidth") <= 0
+        assert page.evaluate(OVERFLOW) <= 0
         page.close()
 
 
