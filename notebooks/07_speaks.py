@@ -69,7 +69,8 @@ print(f"trained on {spent['tokens'] / 1e6:.1f}M tokens in steps of "
 
 # %% [markdown]
 # Then the bet of [chapter 2](02_scaling_laws.ipynb#the-bet), written down before
-# the first step. That run is not at its end. Its learning rate comes down late
+# the first step. That run is not at its end; `course train RUN --resume` goes on
+# with it. Its learning rate comes down late
 # ([chapter 4](04_training.ipynb)), and until then no step depends on where the run
 # ends. So a copy of it was brought down early, and that is the model of this page.
 # Only batch and rate were chosen for the long run; one planned for so few tokens
