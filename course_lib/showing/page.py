@@ -33,6 +33,17 @@ def styled(markup: str) -> HTML:
     return HTML(f"<style>{style}{script('surprisal.css')}</style>{markup}")
 
 
+def show_table(rows: list[dict]) -> None:
+    """Show rows, each from headings to texts, as a table: the first column
+    to the left, the others, mostly numbers, to the right."""
+    head = list(rows[0])
+    lines = [head, [":--"] + ["--:"] * (len(head) - 1),
+             *([str(row[name]) for name in head] for row in rows)]
+    display(Markdown("\n".join(
+        "|".join(["", *(cell.replace("|", "\\|") for cell in line), ""])
+        for line in lines)))
+
+
 def show_source(obj) -> None:
     """Show an object's source as it stands in the package, a method moved
     to the left."""

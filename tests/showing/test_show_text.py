@@ -4,7 +4,9 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from markdown_it import MarkdownIt
 
+from course_lib.showing import show_table
 from course_lib.showing.texts import show_surprisal, side_by_side, visible
 from course_lib.text.tokenizer import train_tokenizer
 
@@ -73,3 +75,13 @@ def test_surprisal_shows_the_text(tokenizer):
         tokenizer, tokenizer.encode("\u00df"), [0.5, 0.5]).data
     with pytest.raises(ValueError):
         show_surprisal(tokenizer, ids, [0.5])
+
+
+def test_a_table_of_rows_is_one_whatever_they_hold(monkeypatch):
+    shown = []
+    monkeypatch.setattr("course_lib.showing.page.display", shown.append)
+    show_table([{"way": "a | b", "nats": 1.5}, {"way": "<c>", "nats": "2"}])
+    page = MarkdownIt().enable("table").render(shown[0].data)
+    assert page.count("<td") == 4 and page.count("<th") == 2
+    assert "a | b" in page and "<c>" not in page
+    assert page.count("text-align:right") == 3
