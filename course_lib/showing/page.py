@@ -35,12 +35,13 @@ def styled(markup: str) -> HTML:
 
 def show_table(rows: list[dict]) -> None:
     """Show rows, each from headings to texts, as a table: the first column
-    to the left, the others, mostly numbers, to the right."""
+    to the left, the others, mostly numbers, to the right. Markdown within a
+    text works, HTML does not."""
     head = list(rows[0])
     lines = [head, [":--"] + ["--:"] * (len(head) - 1),
              *([str(row[name]) for name in head] for row in rows)]
     display(Markdown("\n".join(
-        "|".join(["", *(cell.replace("|", "\\|") for cell in line), ""])
+        "|".join(["", *(re.sub(r"[|<]", r"\\\g<0>", cell) for cell in line), ""])
         for line in lines)))
 
 
