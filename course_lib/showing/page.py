@@ -41,8 +41,8 @@ def show_table(rows: list[dict]) -> None:
     lines = [head, [":--"] + ["--:"] * (len(head) - 1),
              *([str(row[name]) for name in head] for row in rows)]
     display(Markdown("\n".join(
-        "|".join(["", *(re.sub(r"[|<]", r"\\\g<0>", cell) for cell in line), ""])
-        for line in lines)))
+        "|" + "|".join(re.sub(r"[|<]", r"\\\g<0>", cell) for cell in line)
+        + "|" for line in lines)))
 
 
 def show_source(obj) -> None:
