@@ -75,7 +75,7 @@ def make_xml(app, pagename, templatename, context, doctree):
 
 
 def add_style(app):
-    """What cells display brings its style in each output; here it is a file."""
+    """Cells bring the style of what they display; here it is one file."""
     if app.builder.name == "epub":
         app.config.html_static_path.append(str(SHOW_CSS))
         app.add_css_file(SHOW_CSS.name)

@@ -9,6 +9,11 @@ BOOK = Path(__file__).resolve().parent.parent
 # Jupyter Book loads a live-code library that this book does not use, and
 # that would fetch parts of itself from another host.
 UNUSED_SCRIPTS = ("thebe", "sphinx-thebe")
+MENDED = {
+    # docutils puts a role that ARIA has dropped into a list that wants items.
+    'role="doc-biblioentry"': 'role="listitem"',
+    ' aria-label="Toggle hidden content"': "",
+    '<th class="head"></th>': "<td></td>"}
 
 
 def launch_from_where(app, config):
@@ -17,9 +22,10 @@ def launch_from_where(app, config):
         config.html_theme_options.pop("launch_buttons", None)
 
 
-def rank_search(app, config):
-    """Chapters come before the package's reference."""
+def name_files(app, config):
+    """Where the search's ranking and the mended parts of the theme are."""
     config.html_search_scorer = str(BOOK / "search.js")
+    config.templates_path = [str(BOOK / "_templates")]
 
 
 def copy_mathjax(app, error):
@@ -45,20 +51,21 @@ def drop_drawn_icons(app, error):
 
 
 def mend_page(app, pagename, templatename, context, doctree):
-    """Leave out scripts of unused features; give citations a valid role."""
+    """Leave out scripts of unused features; mend what a screen reader would
+    stumble over: a role, names that hide what is shown, headings of nothing.
+    """
     context["script_files"] = [
         script for script in context.get("script_files", [])
         if not any(name in str(script) for name in UNUSED_SCRIPTS)
     ]
-    # docutils puts a role that ARIA has dropped into a list that wants items.
-    context["body"] = context.get("body", "").replace(
-        'role="doc-biblioentry"', 'role="listitem"')
+    for fault, mended in MENDED.items():
+        context["body"] = context.get("body", "").replace(fault, mended)
 
 
 def setup(app):
     """Register the hooks; late, so that the scripts are already listed."""
     app.connect("config-inited", launch_from_where)
-    app.connect("config-inited", rank_search)
+    app.connect("config-inited", name_files)
     app.connect("build-finished", copy_mathjax)
     app.connect("build-finished", drop_drawn_icons)
     app.connect("html-page-context", mend_page, priority=900)

@@ -122,8 +122,9 @@ addEventListener("DOMContentLoaded", () => {
       const one = guesses[item.id.replace(/-guess$/, "")];
       if (!one) continue;
       made.push(one);
-      item.append(make("p", { class: "guess-kept" }, "You guessed: ",
-        make("q", {}, one.guess), ` (${one.mark ?? "not judged yet"})`));
+      item.lastElementChild.before(
+        make("p", { class: "guess-kept" }, "You guessed: ",
+             make("q", {}, one.guess), ` (${one.mark ?? "not judged yet"})`));
     }
     if (!made.length) return summary.replaceChildren(...nothing);
     const counts = MARKS.map((mark) =>
