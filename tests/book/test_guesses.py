@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from nbformat.v4 import (
@@ -26,7 +27,7 @@ REFUSE = """Object.defineProperty(window, 'localStorage', {
   get() { throw new DOMException('no', 'SecurityError'); } })"""
 CONF = """import sys
 sys.path.append("{repo}/book/_ext")
-extensions = ["myst_nb", "guesses"]
+extensions = ["myst_nb", "guesses", "epub"]
 project, author, copyright, version, epub_contributor = "abcde"
 nb_execution_mode = "off"
 myst_enable_extensions = ["colon_fence", "dollarmath"]
@@ -222,6 +223,11 @@ def test_a_formula_in_a_question_makes_the_list_load_what_sets_it(book):
     assert "mathjax" in (book / "book/guesses.html").read_text().lower()
 
 
-def test_a_book_for_readers_that_open_no_fold_has_none(tmp_path):
-    page = (build(tmp_path, "epub") / "notebooks/00_small.xhtml").read_text()
+def test_an_epub_is_xml_without_folds_and_with_formulas(tmp_path):
+    out = build(tmp_path, "epub")
+    for page in out.rglob("*.xhtml"):
+        ElementTree.parse(page)
+    page = (out / "notebooks/00_small.xhtml").read_text()
     assert "<details" not in page and "Seven, as was said." in page
+    assert "<mi>x</mi>" in page
+    assert list(out.glob("*.epub"))
