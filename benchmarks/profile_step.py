@@ -8,7 +8,7 @@ processor has shown in a large square one. Writes book/results/profile.json.
 """
 
 import argparse
-import statistics
+from dataclasses import asdict
 
 from course_lib.machine.device import matmul_peak
 from course_lib.machine.files import write_json
@@ -17,7 +17,7 @@ from course_lib.presets import load_preset
 from course_lib.recipes import find_recipe
 from course_lib.showing.page import RESULTS
 from course_lib.training.processor import number_format
-from course_lib.training.profiling import PARTS, profile_step
+from course_lib.training.profiling import profile_step
 
 
 def main():
@@ -25,18 +25,15 @@ def main():
     parser.add_argument("--scales", nargs="+",
                         default=["laptop", "evening", "full"])
     parser.add_argument("--recipe", default="gpt2")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     rows = []
     for scale in options.scales:
         preset = find_recipe(options.recipe).at(load_preset(scale))
         compiles = scale != "laptop"  # whose run is too short to win it back
         kind = number_format("cpu", preset.model)
-        rounds = [profile_step(preset, "cpu", kind, compiles)
-                  for _ in range(options.rounds)]
-        parts = {part: dict(
-            seconds=statistics.median(each[part].seconds for each in rounds),
-            flop=rounds[0][part].flop) for part in PARTS}
+        parts = {part: asdict(spent) for part, spent in profile_step(
+            preset, "cpu", kind, compiles, options.rounds).items()}
         rows.append(dict(scale=scale, recipe=options.recipe, compiled=compiles,
                          number_format=kind, parts=parts,
                          peak=matmul_peak("cpu", kind, 2)))

@@ -1,6 +1,7 @@
 """Where the time of a training step goes (chapter 4)."""
 
 from dataclasses import dataclass
+from statistics import median
 
 from torch.profiler import ProfilerActivity, profile
 
@@ -21,15 +22,17 @@ class Spent:
     """What went into a part of a step: seconds, and FLOP where it consists
     of matrix products."""
 
-    seconds: float = 0.0
-    flop: float = 0.0
+    seconds: float
+    flop: float
 
 
 def profile_step(preset: Preset, device: str, number_format: str = "float32",
-                 compiles: bool | None = None) -> dict[str, Spent]:
+                 compiles: bool | None = None,
+                 times: int = 3) -> dict[str, Spent]:
     """What a training step of half a micro-batch of random tokens spends in
     each of `PARTS`, by torch's profiler: the time of every operation, without
-    those that it calls. Raises RuntimeError as `compiled_loss` does."""
+    those that it calls, the median of so many `times`. Raises RuntimeError as
+    `compiled_loss` does."""
     step, _ = steps_on_random(preset, device, number_format, compiles, 2)
     for _ in range(3):  # the first ones also make room, and compile
         step()
@@ -37,15 +40,18 @@ def profile_step(preset: Preset, device: str, number_format: str = "float32",
     if device == "cuda":
         kinds, clock = [*kinds, ProfilerActivity.CUDA], (
             "self_device_time_total")
-    with profile(activities=kinds, record_shapes=True,
-                 with_flops=True) as profiler:
-        step()
-    spent = {part: Spent() for part in PARTS}
-    for event in profiler.events():
-        part = spent[part_of(event, preset.model.vocab_size)]
-        part.seconds += getattr(event, clock) / 1e6
-        part.flop += event.flops or 0
-    return spent
+    seconds = {part: [0.0] * times for part in PARTS}
+    flop = dict.fromkeys(PARTS, 0)
+    for turn in range(times):
+        with profile(activities=kinds, record_shapes=True,
+                     with_flops=True) as profiler:
+            step()
+        for event in profiler.events():
+            part = part_of(event, preset.model.vocab_size)
+            seconds[part][turn] += getattr(event, clock) / 1e6
+            flop[part] += event.flops or 0
+    return {part: Spent(median(seconds[part]), flop[part] / times)
+            for part in PARTS}
 
 
 def part_of(event, vocab_size: int) -> str:
