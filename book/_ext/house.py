@@ -25,7 +25,7 @@ def launch_from_where(app, config):
 def name_files(app, config):
     """Where the search's ranking and the mended parts of the theme are."""
     config.html_search_scorer = str(BOOK / "search.js")
-    config.templates_path = [str(BOOK / "_templates")]
+    config.templates_path.insert(0, str(BOOK / "_templates"))
 
 
 def copy_mathjax(app, error):
