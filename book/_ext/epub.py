@@ -101,7 +101,7 @@ def pack_again(app, error):
     app.builder.files.append("nav.xhtml")
     listed = Path(app.outdir, "content.opf")
     listed.write_text(re.sub(
-        r'<item href="([^"]+)"',
+        r'<item id="[^"]+" href="([^"]+)"',
         lambda item: item[0] + (' properties="mathml"' if "<math" in Path(
             app.outdir, item[1]).read_text(errors="ignore") else ""),
         listed.read_text()))
