@@ -42,9 +42,9 @@ card("01_architecture",
 # come next. A model's shape is five numbers: V, the {term}`context` T (the
 # longest row that it takes), and L layers of H heads and C channels, which this
 # chapter explains. The book has four such shapes, its *presets*: `smoke` for
-# tests, `laptop` for minutes, `evening` for some hours on a CPU, and `full`, the
-# model of the title. Demonstrations use a small one even where the main run is
-# full.
+# tests, `laptop`, which trains in minutes, `evening`, which takes some hours on a
+# CPU, and `full`, the model of the title. Demonstrations use a small one even
+# where the main run is full.
 
 # %%
 import torch
@@ -388,7 +388,7 @@ print((torch.cat([cases, ones], 1) @ best).T)
 # It says one half for everything, which is no answer. A second linear map after
 # the first does not help, because two of them in a row are one:
 # $(x W_1) W_2 = x (W_1 W_2)$. What helps is a function between the two that is
-# not linear, an *activation function*. The simplest is the *ReLU*,
+# not linear, an {term}`activation function`. The simplest is the *ReLU*,
 # $\max(0, x)$. With two hidden channels, one for $a + b$ and one for
 # $a + b - 1$, check the four cases by hand:
 
@@ -402,8 +402,8 @@ print((F.relu(cases @ W1 + b1) @ W2).T)
 assert torch.equal(F.relu(cases @ W1 + b1) @ W2, wanted)
 
 # %% [markdown]
-# This is an *MLP*, short for multi-layer perceptron: a linear map, an activation
-# function, a linear map back. GPT-2's has four times as many hidden channels as
+# This is an {term}`MLP`, short for multi-layer perceptron: a linear map, an
+# activation function, a linear map back. GPT-2's has four times as many hidden channels as
 # it is given, and works on each position alone. Its activation function is the
 # *GELU* ({numref}`fig-gelu`) {cite}`hendrycks2016`, a ReLU with a round corner:
 # $x$ times the probability that a normal variable is below $x$. GPT-2 used an
