@@ -87,9 +87,9 @@ train, held_out = ids[:cut], ids[cut:]
 # How likely is the likeliest character after the letter `q`, and how likely
 # the likeliest after a space?
 #
-# - both nearly certain
-# - nearly certain after `q`, one in five or so after a space
-# - one in five or so after both
+# - nearly certain after both
+# - nearly certain after `q`, less than one in five after a space
+# - less than one in five after both
 # :::
 
 # %%
@@ -114,8 +114,8 @@ for ax, last in zip(axes, "qh "):
 # %% tags=["remove-cell"]
 assert probability[id_of["q"]].max() > 0.9
 assert probability[id_of["q"]].argmax() == id_of["u"]
-assert 0.1 < probability[id_of[" "]].max() < 0.3
-assert probability[id_of["t"]].argmax() == id_of["h"]
+assert probability[id_of[" "]].max() < 0.2
+assert id_of["h"] in probability[id_of["t"]].topk(2).indices
 
 # %% [markdown]
 # After `q` comes `u`, nearly always; after a space no character is likely
@@ -167,11 +167,12 @@ show_table([{"model": name, "nats per token": f"{value:.3f}",
 
 # %% tags=["remove-cell"]
 assert math.isclose(uniform, math.log(V), rel_tol=1e-5)
+assert 8 < math.exp(counted) < 13
 
 # %% [markdown]
 # The loss is $-\ln \frac{1}{V} = \ln V$ and the perplexity $V$, whatever the
 # text: the model is torn between all tokens. The model that has counted pairs
-# is torn between a few.
+# is torn between about ten.
 #
 # ## Can it learn this without counting?
 #
@@ -202,8 +203,8 @@ truth = 0
 p = z.softmax(0)
 (-p[truth].log()).backward()
 by_hand = p.detach() - torch.tensor([1.0, 0.0, 0.0])
-print("PyTorch:", z.grad.tolist())
-print("by hand:", by_hand.tolist())
+print("PyTorch:", z.grad)
+print("by hand:", by_hand)
 
 # %% tags=["remove-cell"]
 assert torch.allclose(z.grad, by_hand)

@@ -791,21 +791,20 @@ show_table([dict(zip(columns, row)) for row in (
 #
 # ## How much text is enough?
 #
-# Enough to read it once, by chapter 2's law. Text that is read again is worth
-# less each time, and {cite:t}`muennighoff2023` measured how fast. Their formula
-# and the law of [chapter 2](02_scaling_laws.ipynb), which was fitted to books,
-# say what the `evening` model loses when the same number of tokens comes from
-# less and less text.
+# Best is so much that the training reads nothing twice. Text that is read again is
+# worth less each time, and {cite:t}`muennighoff2023` measured how fast. Their
+# formula and the law of [chapter 2](02_scaling_laws.ipynb), which was fitted to
+# books, say what the model of [chapter 7](07_speaks.ipynb) would have lost if its
+# tokens had come from less text, read several times.
 #
 # :::{admonition} Predict
 # :class: hint
-# How often can a text be read before the loss is worse by more than a tenth of a
-# nat, compared with as many tokens of new text?
+# How often can the text be read before the loss is worse by a tenth of a nat,
+# compared with as many tokens of new text?
 #
-# - once
-# - some four times
-# - some sixteen times
-# - as often as one likes
+# - twice
+# - about eight times
+# - about thirty times
 # :::
 
 # %%
@@ -816,20 +815,38 @@ from course_lib.scaling.laws import repeated
 evening = find_recipe("modern").at(load_preset("evening"))
 ladder = stages.ladder(evening)
 law = fit(*ladder.runs).law
-N, D = count_parameters(evening.model).total, evening.tokens
-token_size = ladder.held_out["bytes"] / ladder.held_out["tokens"]
-rows, lost = [], {}
-for passes in (1, 2, 4, 8, 16, 32):
-    lost[passes] = float(repeated(law, N, D, D / passes)
-                         - repeated(law, N, D, D))
-    rows.append({"text": f"{D / passes * token_size / 1e6:.0f} MB",
-                 "passes": passes,
-                 "nats lost": f"{lost[passes]:.3f}"})
+long_run = load_result("long_run.json")
+N, D = long_run["parameters"], long_run["training"]["tokens"]
+size = D * ladder.held_out["bytes"] / ladder.held_out["tokens"]
+lost = {passes: float(repeated(law, N, D, D / passes) - law.loss(N, D))
+        for passes in (1, 2, 4, 8, 16, 32)}
 print(f"{N / 1e6:.1f}M parameters on {D / 1e6:.0f}M tokens")
-show_table(rows)
+show_table([{"text": f"{size / passes / 1e6:.0f} MB", "passes": passes,
+             "nats lost": f"{nats:.3f}"}
+            for passes, nats in lost.items()])
+print(f"the full model: {bookcorpus_size / 1e9:.1f} GB, in four passes "
+      f"{bookcorpus_size / 4e9:.1f} GB")
+
+# %% tags=["remove-cell"]
+from course_lib.runs import MANY_PASSES
+
+assert lost[1] == 0 and lost[4] < 0.05 and 0.08 < lost[8] < 0.13
+assert lost[16] > 2 * lost[8] and MANY_PASSES == 16
+assert 20e6 < size / 4 < 30e6 and 1e9 < bookcorpus_size / 4 < 1.5e9
 
 # %% [markdown]
-# ANSWER
+# About eight times. Four passes lose some hundredths of a nat, and beyond eight
+# the loss grows fast.
+#
+# So what a run reads in about four passes is enough: for that model a few dozen
+# books, for the full one more than a gigabyte. With less text, take a smaller
+# model and fewer tokens, or {term}`fine-tune <fine-tuning>` a model that is
+# trained already ({doc}`how <../book/running>`). Two warnings. Muennighoff's
+# formula was fitted to text from the web and mostly to larger models, so its
+# figures are a guide. And it knows no {term}`overfitting`: after many passes the
+# loss on held-out text does not only stop falling, it rises
+# ([chapter 4](04_training.ipynb)). `course prepare` warns where a plan has more
+# than sixteen passes.
 #
 # ## What is kept back?
 #
