@@ -516,9 +516,9 @@ print(f"{spaced / len(text_like):.0%} begin with a space")
 #
 # :::{admonition} Predict
 # :class: hint
-# Which words of the line are one token? How many tokens does the Chinese
-# character take? And which of these takes the fewest tokens per byte: text in
-# capitals, digits, forty spaces, French or Chinese?
+# Which words of the line are one token, and how many tokens does the Chinese
+# character take? Of the other kinds, which comes closest to the text of the
+# corpus: capitals, digits, forty spaces, French or Greek?
 # :::
 
 # %%
@@ -543,9 +543,10 @@ show_table(rows)
 # %% [markdown]
 # What the corpus does not contain falls apart into bytes, a token each: a Chinese
 # character takes up to three, and a byte that is no character by itself shows as
-# �. That is costly, but nothing is lost. A tokenizer carries its training text
-# with it: who writes like the corpus gets short sequences, and everyone else
-# pays more for the same content.
+# �. That is costly, but nothing is lost. French shares most letters with English,
+# capitals are letters that the corpus has, and the rest saves little or nothing.
+# A tokenizer carries its training text with it: who writes like the corpus gets
+# short sequences, and everyone else pays more for the same content.
 #
 # One last trap. End-of-text is written `<|endoftext|>`, and a user can type
 # those characters. They must come in as plain text, or anyone could end the
@@ -989,8 +990,9 @@ with TemporaryDirectory() as folder:
 
 # %%
 train, val = stages.tokens(preset)
-show_table([{"header": name, "value": value}
-            for name, value in train.header.items()])
+show_table([{"header": name, "value": train.header[name]}
+            for name in ("tokenizer", "vocab_size", "dtype",
+                         "documents", "tokens", "bytes")])
 colored_tokens(tokenizer, train.ids[:60].tolist())
 
 # %% [markdown]
