@@ -837,8 +837,8 @@ assert not weights.triu(1).any()
 # {numref}`fig-attention` shows one sentence, which proves little. So we count,
 # over 32 windows of validation text, which training never saw. The table says
 # how much of each head's weight goes to the token itself, to the one before, to
-# the first of the window, and to whichever token gets most. A head with no
-# preference would give each the share in the last line.
+# the first of the window, and to whichever token gets most. A head that treats
+# all tokens alike would give each the share in the last line.
 
 # %%
 length = small.model.context_length
@@ -852,7 +852,7 @@ first = maps[..., 0].mean(-1)
 most = every.amax(-1).mean((2, 3))
 
 # %%
-shares = {"itself": itself, "previous": previous, "first": first,
+shares = {"itself": itself, "before": previous, "first": first,
           "most": most}
 even = (1 / torch.arange(2, length + 1)).mean()
 show_table([
@@ -860,12 +860,11 @@ show_table([
      **{name: f"{part[layer, head]:.2f}"
         for name, part in shares.items()}}
     for layer in range(first.size(0)) for head in range(first.size(1))
-] + [{"layer, head": "no preference"} | dict.fromkeys(
-    shares, f"{even:.2f}")])
+] + [{"layer, head": "even"} | dict.fromkeys(shares, f"{even:.2f}")])
 
 # %% [markdown]
-# A head with much weight on *previous* gives the next layer pairs of tokens to
-# work with, where the primer knew one token. Where *most* is far above the other
+# A head with much weight on the token before gives the next layer pairs of tokens
+# to work with, where the primer knew one token. Where *most* is far above the other
 # three columns, no fixed place gets that weight: the head chooses a token by
 # what it is. A vertical stripe in {numref}`fig-attention` is such a token, one
 # that many rows look at, wherever they stand.
@@ -971,7 +970,8 @@ shapes["gpt2"] = GPTConfig(50_257, 1_024, 12, 12, 768)
 shapes["gpt2-large"] = GPTConfig(50_257, 1_024, 36, 20, 1_280)
 counted = {name: count_parameters(config)
            for name, config in shapes.items()}
-show_table([{"model": name, "parameters": f"{count.total:,}",
+show_table([{"model": name,
+             "parameters": f"{count.total / 1e6:.1f}M",
              "in embeddings": f"{count.embedding / count.total:.0%}"}
             for name, count in counted.items()])
 
@@ -1119,19 +1119,19 @@ times = {row["number_format"]: row["milliseconds"]
          for row in speed["rows"] if row["scale"] == "full"}
 print(f"The full model's head on {speed['provenance']['device']}, "
       f"{speed['provenance']['threads']} threads.\n"
-      f"Memory with {memory['tokens']:,} tokens, seconds with "
-      f"{speed['rows_of_logits']:,}.")
-names = {"all logits at once": "at once", "fused": "fused",
-         "chunked": "chunked"}
-show_table([{"way": row["way"],
-             "memory": f"{row['peak_bytes'] / 1e9:.2f} GB"}
-            | {kind: f"{sorted(of[names[row['way']]])[1] / 1e3:.1f} s"
+      f"Memory in GB with {memory['tokens']:,} tokens, seconds in "
+      f"either format with {speed['rows_of_logits']:,}.")
+names = "at once", "fused", "chunked"
+show_table([{"way": name, "GB": f"{row['peak_bytes'] / 1e9:.2f}"}
+            | {kind: f"{sorted(of[name])[1] / 1e3:.1f}"
                for kind, of in times.items()}
-            for row in memory["rows"]])
+            for name, row in zip(names, memory["rows"], strict=True)])
 
 # %% tags=["remove-cell"]
 at_once_, fused, chunked = (r["peak_bytes"] for r in memory["rows"])
 assert fused < chunked < at_once_ / 5
+assert all(row["way"].endswith(name) for name, row
+           in zip(names, memory["rows"]))
 slow, fast = (sorted(times["bfloat16"][way])[1]
               for way in ("fused", "chunked"))
 assert slow > 1.5 * fast

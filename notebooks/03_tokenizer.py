@@ -625,14 +625,15 @@ plt.show()
 #
 # ### What an entry costs
 #
-# Every entry of the vocabulary is a row of C numbers in the {term}`embedding`,
-# which serves as the output head as well. Chapter 1 counted them.
+# Every entry of the vocabulary is a row of C numbers in the table of
+# {term}`embeddings <embedding>`, which serves as the output head as well.
+# Chapter 1 counted them.
 #
 # :::{admonition} Predict
 # :class: hint
 # Take the full model and change nothing but V, from the smallest to the largest
-# of these vocabularies. How do the share of the embedding in its parameters and
-# the {term}`FLOPs <FLOP>` that a token costs change?
+# of these vocabularies. How do the share of the table in the model's parameters
+# and the {term}`FLOPs <FLOP>` that a token costs change?
 # :::
 
 # %%
@@ -649,8 +650,8 @@ for row in books["rows"]:
     share = parts.token_embedding / parts.total
     rows.append({
         "V": f"{row['vocab_size']:,}",
-        "parameters": f"{parts.total / 1e6:.1f}M",
-        "in the embedding": f"{share:.0%}",
+        "model": f"{parts.total / 1e6:.1f}M",
+        "of it table": f"{share:.0%}",
         "MFLOP per token": f"{row['flop_per_token'] / 1e6:.0f}"})
 show_table(rows)
 
@@ -660,8 +661,8 @@ assert 1.7 < (books["rows"][-1]["flop_per_token"]
               / books["rows"][0]["flop_per_token"]) < 2
 
 # %% [markdown]
-# The share of the embedding grows from next to nothing to half, and the FLOPs of
-# a token nearly double: there are fewer tokens, but costlier ones.
+# The share of the table grows from next to nothing to half, and the FLOPs of a
+# token nearly double: there are fewer tokens, but costlier ones.
 #
 # A budget pays for text, however it is cut. So costs are compared per byte,
 #
@@ -749,21 +750,17 @@ N_TOKENS = 1.1e9    # in BookCorpus, as the recipe of 2023 counted them
 our_books = load_result("long_run.json")["run"]["files"].values()
 books_size = sum(side["bytes"] for side in our_books)
 bookcorpus_size = N_TOKENS * books["rows"][-1]["bytes_per_token"]
-columns = "--corpus", "what it is", "size", "licence"
+columns = "what stands after --corpus", "size", "licence"
 show_table([dict(zip(columns, row)) for row in (
-    ("`stories:100000`", "made-up stories; plain words, no facts",
+    ("`stories:100000`, made-up stories: plain words, no facts",
      "any", "MIT, as this package"),
-    ("`books`", f"{len(listed_books()):,} books, mostly old novels",
+    (f"`books`, {len(listed_books()):,} books, mostly old novels",
      f"{books_size / 1e9:.1f} GB", "public domain in the US"),
-    ("`hub:sedthh/` `gutenberg_english#TEXT`",
-     "48,284 books of Project Gutenberg, of every kind", "18 GB",
-     "the same; its card says MIT"),
-    ("`hub:roneneldan/` `TinyStories`",
-     "stories for children, written by GPT-3.5 and GPT-4", "1.9 GB",
-     "CDLA-Sharing 1.0"),
-    ("`bookcorpus`", "novels of living authors, in lower case",
-     f"{bookcorpus_size / 1e9:.0f} GB", "unknown: see above"),
-    ("`my-texts/`", "your files: .txt, .jsonl, .parquet", "yours",
+    ("`hub:roneneldan/TinyStories`, stories for children, written by "
+     "GPT-3.5 and GPT-4", "1.9 GB", "CDLA-Sharing 1.0"),
+    ("`bookcorpus`, novels of living authors, in lower case",
+     f"{bookcorpus_size / 1e9:.0f} GB", "unknown"),
+    ("`my-texts/`, your files: .txt, .jsonl, .parquet", "yours",
      "yours to find out"))])
 
 # %% [markdown]
@@ -772,9 +769,10 @@ show_table([dict(zip(columns, row)) for row in (
 # Two questions come before the size. *May I?* Copyright runs out country by
 # country: what is in the public domain in the United States may be protected
 # where you live, often until long after the author's death. A licence on a
-# dataset's page is what the uploader says, and binds only if it was theirs to
-# give: MIT, a licence for programs, adds nothing to old books. A licence with
-# *sharing* in its name lets you use the text, and asks that the text, where you
+# dataset's page is what the uploader says, and holds only if it was theirs to
+# give: the page of `hub:sedthh/gutenberg_english#TEXT`, a far larger collection
+# of books, says MIT, a licence for programs, which adds nothing to old books.
+# TinyStories' licence lets you use the text, and asks that the text, where you
 # pass it on, keeps the licence. Text that another model wrote comes with the
 # terms of that model's maker as well. Pages from the web, which large models are
 # trained on, are usually licensed as a collection; each page still belongs to
