@@ -218,7 +218,7 @@ rows = []
 for name, gpu in GPUS.items():
     one = plan(50, gpu, MFU)
     low, high = one.intervals["loss"]
-    rows.append({"GPU": name, "$ an hour": gpu.dollars_per_hour,
+    rows.append({"GPU": name, "US$ an hour": f"{gpu.dollars_per_hour:.2f}",
                  "FLOPs": f"{one.flop:.1e}",
                  "best size": f"{one.N / 1e6:.0f}M",
                  "loss": f"{low:.3f} to {high:.3f}"})
@@ -370,7 +370,7 @@ boot = bootstrap(N, D, noisy, resamples=1000)
 found = {name: (getattr(law, name), boot.interval(name))
          for name in ("E", "A", "B", "alpha", "beta")}
 found["loss inside"] = law.loss(1e8, 2e9), boot.loss(1e8, 2e9)
-show_table([{"": name, "truth": f"{truth:.4g}",
+show_table([{"quantity": name, "truth": f"{truth:.4g}",
              "90% interval": f"{low:.4g} to {high:.4g}"}
             for name, (truth, (low, high)) in found.items()])
 
