@@ -218,7 +218,7 @@ rows = []
 for name, gpu in GPUS.items():
     one = plan(50, gpu, MFU)
     low, high = one.intervals["loss"]
-    rows.append({"GPU": name, "US$ an hour": f"{gpu.dollars_per_hour:.2f}",
+    rows.append({"GPU": name, "an hour": f"${gpu.dollars_per_hour:.2f}",
                  "FLOPs": f"{one.flop:.1e}",
                  "best size": f"{one.N / 1e6:.0f}M",
                  "loss": f"{low:.3f} to {high:.3f}"})

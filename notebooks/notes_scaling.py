@@ -611,7 +611,7 @@ answers = {
     "training, 6ND FLOPs",
     "how many runs?": f"{len(few.loss)} in the fit, of "
     f"{len(np.unique(few.budget))} budgets and {len(np.unique(few.N))} "
-    f"sizes; {len(everything.loss) - len(few.loss)} more at other rates",
+    f"sizes; {len(everything.N) - len(few.N)} more at other rates",
     "how large?":
     f"{few.N.min():,.0f} to {few.N.max():,.0f} parameters, "
     f"{few.D.min() / 1e6:.1f}M to {few.D.max() / 1e6:.1f}M tokens, "
