@@ -131,7 +131,8 @@ assert min(splits, key=lambda N: law.loss(N, splits[N])) == 50e6
 # budgets, the first a third of the one planned in 2023, and draw the loss for
 # every size, now with the constants of a refit to the published runs ([the
 # notes](notes_scaling.ipynb) say which). The constants are uncertain, so we
-# draw that too: the band holds 90% of 400 fits to resampled runs.
+# draw that too: the band holds 90% of 400 fits to resampled runs, a method
+# that we try ourselves below.
 
 # %%
 fits = scaling.published_fit()
@@ -399,12 +400,12 @@ for name in "AB":
 # CPU can train in some hours, on public-domain books, by the `modern` recipe
 # that chapter 6 explains. Five budgets are each spent on five to eight sizes.
 # Each run takes at least a thousand steps, and its {term}`learning rate` falls
-# to zero at its own end. The runs took hours, so they are recorded.
+# to nearly zero at its own end. The runs took hours, so they are recorded.
 
 # %%
 scale = find_recipe("modern").at(load_preset("evening"))
 everything = stages.ladder(scale)
-# the last budget has a single run, far beyond the others: it comes later
+# the last budget has a single run, far beyond the others: for later
 ladder = everything[everything.budget < everything.budget.max()]
 kept = ladder[ladder.rate == 1]
 first = kept[kept.seed == scale.seed]

@@ -190,8 +190,8 @@ show_table([{"field": f"`{field}`", "2023": "never" if value == 1e9
 #   tokens say to each other then depends on the distance between them.
 # - *Normed queries and keys* {cite}`dehghani2023`: their length no longer
 #   counts, so that attention cannot become too sure too early.
-# - *RMSNorm* {cite}`zhang2019rms` divides a vector by its length and leaves its
-#   mean alone: one operation less than LayerNorm.
+# - *RMSNorm* {cite}`zhang2019rms` divides a vector by its root mean square and
+#   leaves its mean alone: one operation less than LayerNorm.
 # - *SwiGLU* {cite}`shazeer2020`: an MLP with a third matrix, a gate that says
 #   how much of each inner channel passes. Its inner width is two thirds of the
 #   usual, so that the parameters stay as many.
