@@ -13,7 +13,8 @@
 # train a small model on much text, or a large one on little? A wrong answer
 # costs the whole budget, and you learn of it at the end. This chapter builds a
 # dial that you turn before the meter starts: it takes what you can spend, and
-# gives the model to train, the text to read and the loss to expect.
+# gives the model to train, the text to read and the loss to expect. Then it makes
+# a bet that a run can lose.
 
 # %% tags=["remove-input"]
 from course_lib.showing import card, plots
@@ -396,11 +397,12 @@ for name in "AB":
 # The published constants belong to another corpus and another tokenizer: their
 # nats are not ours. For a prediction that a run of ours can lose, we need a
 # *ladder*, whose rungs are small models with the text, the tokenizer, the
-# {term}`context` and the recipe of the real run. The real run is the `evening` scale's, which a
-# CPU can train in some hours, on public-domain books, by the `modern` recipe
-# that chapter 6 explains. Five budgets are each spent on five to eight sizes.
-# Each run takes at least a thousand steps, and its {term}`learning rate` falls
-# to nearly zero at its own end. The runs took hours, so they are recorded.
+# {term}`context` and the recipe of the real run. The real run is the `evening`
+# scale's, which a CPU can train in some hours, on public-domain books, by the
+# `modern` recipe that chapter 6 explains. Five budgets are each spent on five to
+# eight sizes. Each run takes at least a thousand steps, and its {term}`learning
+# rate` falls to nearly zero at its own end. The runs took hours, so they are
+# recorded.
 
 # %%
 scale = find_recipe("modern").at(load_preset("evening"))
@@ -576,12 +578,13 @@ assert (kept.D / kept.N).min() > 1.5
 # %% [markdown]
 # It ends above its interval. This run has fewer tokens than parameters, and no
 # other run of the ladder had: it lies outside their range not only in compute,
-# but also in the number of tokens for each parameter, as the right walls had
-# warned. There are two suspects besides bad luck. The two prices may no longer
-# add up there; and the rule for the learning rate, which was twice too high in
-# the one sweep with fewer tokens than parameters, was used unchecked. A law is
-# safe inside its range, in every direction. So the run goes into the fit, as the
-# one nearest to what we want to know:
+# but also in the number of tokens for each parameter. There are two suspects
+# besides bad luck. The two prices may no longer simply add up there, as the runs
+# above the curve in {numref}`fig-own-isoflop` had warned. And the rule for the
+# learning rate, which was twice too high in the one sweep with fewer tokens than
+# parameters, was used unchecked. A law is safe inside its range, in every
+# direction. So the run goes into the fit, as the one nearest to what we want to
+# know:
 
 # %%
 rows = []
@@ -594,9 +597,9 @@ show_table(rows)
 
 # %% [markdown]
 # The constants move a long way, $E$ most of all, and the prediction for a whole
-# run by a good part of its interval, which stays wide: two decades of small
-# models do not say more about a run a hundred times as large. What would narrow
-# it is larger runs, each of which costs hours.
+# run by a good part of its interval. That stays wide: small models do not say
+# more about a run of a hundred times their compute. Larger runs would narrow it,
+# and each of them costs hours.
 #
 # The stories of the other chapters are another kind of text: a grammar, which
 # can be learned outright. [Chapter 4](04_training.ipynb) holds a law of their
@@ -606,12 +609,11 @@ show_table(rows)
 # %% [markdown]
 # ## The dial
 #
-# Now the law is worth asking. `course plan --hours 3` measures for some seconds
+# Now the law can be asked. `course plan --hours 3` measures for some seconds
 # how fast this machine trains, tries every size on the tokens that three hours
 # leave it, and answers with the size that the law expects to end lowest, a
 # batch and a learning rate by the rule, and the loss. Here is its answer for a
-# machine whose speed is recorded, two cores with instructions for
-# bfloat16:
+# machine whose speed is recorded, two cores with instructions for bfloat16:
 
 # %%
 from course_lib.scaling import choose
