@@ -124,8 +124,8 @@ for means in ("not compiled", "memory given back"):
         1, whole["course_lib"] / whole[means])
 
 # %% [markdown]
-# The lines after the first leave out one of the trainer's means, and then all
-# three. *bfloat16* does most, where the processor has instructions for it
+# Three lines leave out one of the trainer's means each, and the next all three.
+# *bfloat16* does most, where the processor has instructions for it
 # ([chapter 4](04_training.ipynb) tries). *Keeping memory* is not about computing
 # at all. A step makes the same large tensors as the step before it, but `malloc`
 # gives their memory back in between, and what the system hands out again it
@@ -332,7 +332,7 @@ def table(record):
 #
 # :::{admonition} Predict
 # :class: hint
-# Which of these changes lowers the end most?
+# Which of these changes lowers the bits per byte at the end most?
 #
 # - packed rows
 # - GPT-2's first weights
@@ -633,7 +633,8 @@ assert 0.9 < means[4] / means[3] < 1 and 0.06 < means[4] < 0.075
 # About the same, an eighth. `modern` needs a fifteenth, a little less than before,
 # and with the larger model the settings need a smaller share, not a larger one.
 #
-# So nothing shrank. That is a direction and no proof, as the last line says.
+# So the savings did not shrink. That is a direction and no proof: the last line
+# says how far the full run is.
 
 # %% [markdown]
 # ## The bill
@@ -780,7 +781,7 @@ books = load_result("long_run.json")
 spent = books["training"]
 print(f"{books['parameters'] / 1e6:.1f}M parameters, "
       f"{spent['tokens'] / 1e6:.0f}M tokens, "
-      f"{spent['hours']:.1f} hours on {spent['threads']} cores, "
+      f"{spent['hours']:.1f} hours in all on {spent['threads']} cores, "
       f"{books['validation']['bits_per_byte']:.2f} bits per byte\n")
 print_text(books["samples"][-1]["texts"]["life is about"])
 
@@ -815,9 +816,9 @@ assert 5.5 < full_size / books["parameters"] < 6.5
 # :class: tip
 # Most of the fifty dollars went into padding and into a card used at a sixth of
 # its peak. The first is counted; the second is a matter of the machine and of the
-# model's width. What lowers the loss for the same work has to be measured: with both sides
-# tuned, on the same text, for the same work, with more than one seed, and with
-# the lines that did not help left in the table.
+# model's width. What lowers the loss for the same work has to be measured: with
+# both sides tuned, on the same text, for the same work, with more than one seed,
+# and with the lines that did not help left in the table.
 # :::
 #
 # ## Write it yourself
@@ -857,9 +858,9 @@ assert check("rotary", rotary).right
 #
 # ### 1. If the assumption is wrong
 #
-# *Easy, 5 minutes.* The dollars stand on an
-# assumed MFU. What would the same training cost at 20%, and at 55%? From which
-# MFU on does it cost less than a dollar on an A100?
+# *Easy, 5 minutes.* The dollars stand on an assumed MFU. What would the same
+# training cost at 20%, and at 55%? From which MFU on does it cost less than a
+# dollar on an A100?
 #
 # Solution (click to open):
 
