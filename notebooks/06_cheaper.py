@@ -435,7 +435,7 @@ print(f"a position's numbers are of size {begun.wpe.weight.std():.3f}")
 from course_lib.training import train
 
 smoke, rows, gained = load_preset("smoke"), [], {}
-for layout in ("sentences", "packed"):
+for layout, name in (("sentences", "padded"), ("packed", "packed")):
     recipe = RECIPES["2023"].but(layout=layout, batch_tokens=1024)
     run, here = stages.prepared(recipe.at(smoke)), []
     for size in (1.0, 0.02):
@@ -447,7 +447,7 @@ for layout in ("sentences", "packed"):
                      model=model, evaluate_at=(), progress=False)
         here.append(made.evaluation.bits_per_byte)
     gained[layout] = here[0] - here[1]
-    rows.append({"rows": layout, "as in 2023": f"{here[0]:.3f}",
+    rows.append({"rows": name, "as in 2023": f"{here[0]:.3f}",
                  "smaller positions": f"{here[1]:.3f}",
                  "gain, bits per byte": f"{gained[layout]:.3f}"})
 show_table(rows)
