@@ -724,8 +724,8 @@ print(f"known: {known['loss']:.3f} nats per token after "
 for unit, of in (("nats per token", 1), ("bits per byte", to_bits)):
     print(f"after {closer['D']:,}: {closer['loss'] * of:.3f} {unit} "
           f"({closer['low'] * of:.3f} to {closer['high'] * of:.3f})")
-held = [rung["forecast"]["low"] < rung["loss"] < rung["forecast"]["high"]
-        for rung in second["tried"]]
+held = [rung["forecast"]["low"] < rung["loss"]
+        < rung["forecast"]["high"] for rung in second["tried"]]
 print(f"the ladder's own models, each from its end in a lower valley: "
       f"{sum(held)} of {len(held)} inside")
 

@@ -101,10 +101,10 @@ assert dollars(flops_per_token(full.model) * REAL, "A100", GPU_MFU) < 2
 step, plain = (load_result(f"training_step{name}.json")
                for name in ("", "_avx2"))
 where, sides = step["provenance"], {
-    "in float32": "without bfloat16",
-    "not compiled": "without `torch.compile`",
-    "memory given back": "without keeping memory",
-    "first edition": "without all three",
+    "in float32": "itself without bfloat16",
+    "not compiled": "itself without `torch.compile`",
+    "memory given back": "itself without keeping memory",
+    "first edition": "itself without all three",
     "transformers": "`transformers`", "nanoGPT": "nanoGPT"}
 
 
