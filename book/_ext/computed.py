@@ -58,7 +58,7 @@ WHAT = {
                "time, on the built-in stories.",
     "savings_books": "From the recipe of 2023 to a cheaper one, one change at "
                      "a time, on real books.",
-    "savings_books_longer": "The recipe of 2023, the gpt2 recipe and the "
+    "savings_books_longer": "The recipe of 2023, the settings of gpt2 and the "
                             "modern recipe on real books again, for four "
                             "times the work.",
     "savings_books_wider": "The same three on real books again, with a larger "
