@@ -238,8 +238,8 @@ print(f"the author: {one['word']}; the model: {one['said']}")
 # how often does the model go on with it? And the table of five tokens, which
 # cannot look further back than four?
 #
-# - both about as often as each other
-# - the model about twice as often
+# - both about equally often
+# - the model two or three times as often as the table
 # - the model in most of them, the table hardly ever
 # :::
 
@@ -506,4 +506,4 @@ assert modern.bits_per_byte > ended["bits_per_byte"]
 for r in (*held_out[1:-2], held_out[-1]):
     print(f"{r['tokens'] / spent['tokens']:5.0%} of the tokens: "
           f"{r['val_bits_per_byte']:.3f} bits per byte, "
-          f"{1 - r['val_bits_per_byte'] / best:+.1%} below the table")
+          f"{r['val_bits_per_byte'] / best - 1:+.1%} against the table")
