@@ -1,7 +1,7 @@
 """What fine-tuning gains: the book's own model, trained on with stories that
 it has never seen, beside the same shape from random weights.
 
-    python benchmarks/fine_tuning.py [--tokens 100K]
+    python benchmarks/fine_tuning.py [--tokens 64K]
 
 Types the lines of book/running.md, in a folder that is removed, and writes
 book/results/fine_tuning.json: bits per byte of held-out stories, before and
@@ -54,7 +54,7 @@ def measure(name: str, folder: str, tokens: int) -> dict:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tokens", type=number, default=100_000,
+    parser.add_argument("--tokens", type=number, default=64_000,
                         help="to train on, each time")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
