@@ -225,7 +225,7 @@ assert sizes.half().min() == 0
 # bfloat16 holds it, since it keeps the range of float32 and gives up digits; in
 # float16 it becomes zero, unless it is multiplied by a large number first.
 #
-# With either format only the products are done in 16 bits. The weights and
+# Either way only the products are done with so few bits. The weights and
 # AdamW's averages stay in float32, and so do the sums inside a softmax, a norm
 # or the loss, which makes it {term}`mixed precision`. GPUs have units for
 # bfloat16 since the A100. On processors it depends: some have instructions for
@@ -497,7 +497,7 @@ show_table([{"recipe": name, "predicted": f"{says.loss:.2f}",
 # be tried: the `gpt2` run again at half the rate, with two seeds, recorded.
 
 # %%
-show_table([{"learning rate": {"baseline": "the preset's"}.get(name, name),
+show_table([{"held-out loss": name.replace("baseline", "the preset"),
              "seed 0": f"{both[0]:.3f}", "seed 1": f"{both[1]:.3f}"}
             for name, both in ends.items()])
 means = {name: sum(both) / len(both) for name, both in ends.items()}
@@ -770,9 +770,9 @@ assert freed[spike, 2] > kept[spike, 2]
 # %%
 few, fresh = (torch.tensor(side.ids[:10_010].astype(int)).view(-1, 65)
               for side in (smoke_tokens, smoke_val))
-print(f"{len(few)} rows, {few.numel():,} tokens, "
-      f"{smoke_tokens.bytes * few.numel() / smoke_tokens.tokens / 1e3:.0f}"
-      " kB of stories")
+size = smoke_tokens.bytes / smoke_tokens.tokens * few.numel()
+print(f"{len(few)} rows, {few.numel():,} tokens, {size / 1e3:.0f} kB "
+      "of stories")
 
 
 def loss_on(model, rows):
@@ -883,7 +883,8 @@ changes = {
         points[12, 1_600_000, 1_024]["loss"],
     "half the batch": points[64, 1_600_000, 512]["loss"]}
 print(f"the best run: {best['loss']:.2f} nats per token")
-show_table([{"changed": name, "costs": f"{loss - best['loss']:.2f} nats"}
+show_table([{"changed": name,
+             "costs": f"{loss - best['loss']:.2f} nats"}
             for name, loss in changes.items()])
 
 # %% tags=["remove-cell"]

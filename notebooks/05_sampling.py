@@ -407,8 +407,8 @@ plt.xlabel("bits per byte");
 
 # %%
 [best_name] = [name for name, value in bits.items() if value == best]
-print(f"the GPT is {1 - bits[name_of_ours] / best:.0%} below the best of "
-      f"the others ({best_name})")
+print(f"the GPT is {1 - bits[name_of_ours] / best:.0%} below the best "
+      f"of the others ({best_name})")
 
 # %% tags=["remove-cell"]
 assert bits[name_of_ours] < best

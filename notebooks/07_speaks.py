@@ -97,7 +97,7 @@ show_table([{"prediction": name, "tokens": f"{says['D'] / 1e6:.0f}M",
 #
 # ## The run
 #
-# Chapters 2 and 4 tell of runs that ended outside their interval.
+# Chapter 2 and chapter 4 tell of runs that ended outside their interval.
 #
 # :::{admonition} Predict
 # :class: hint
@@ -198,8 +198,8 @@ show_table([{"held-out books": name, "bits per byte": f"{value:.3f}",
             for name, value in sorted(bits.items(),
                                       key=lambda item: -item[1])])
 best = min(row["bits_per_byte"] for row in rows)
-print(f"the model is {1 - bits['this model'] / best:.0%} below the best "
-      "of the others")
+print(f"the model is {1 - bits['this model'] / best:.0%} below the "
+      "best of the others")
 
 # %% tags=["remove-cell"]
 assert bits["Kneser-Ney, 5 tokens"] == best > bits["this model"]
@@ -398,8 +398,8 @@ for what, flop in (("this one", spent["flop"]), ("the full one", work)):
                  "US$": f"{dollars(flop, 'H100', GPU_MFU):.2f}"})
 show_table(bill)
 print(f"the cores: ${price['dollars_per_hour']:.4f} an hour "
-      f"({price['instance']}, {price['date']}); the H100: at an assumed "
-      f"MFU of {GPU_MFU:.0%}")
+      f"({price['instance']}, {price['date']}); the H100: at an "
+      f"assumed MFU of {GPU_MFU:.0%}")
 larger = count_parameters(full.model).total / long_run["parameters"]
 print(f"the full run has {larger:.1f} times the parameters and "
       f"{full.tokens / spent['tokens']:.0f} times the tokens")
