@@ -48,6 +48,9 @@ WHAT = {
                     "and at half of it.",
     "long_run_bet": "What the dial said of the model of chapter 7, written "
                     "down before its run began.",
+    "long_run_second_bet": "What the ladder says of the same run once a copy "
+                           "of it has ended early, written down before the "
+                           "run itself came down.",
     "rates_books_modern": "The learning rate that is best for a size and a "
                           "length, on books, by the modern recipe.",
     "rates_stories_gpt2": "The learning rate that is best for a size, a "

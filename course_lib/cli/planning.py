@@ -81,16 +81,19 @@ def chosen(options, unique: int | None = None):
     from course_lib.stages import loss_floor
     ladder = ladder_of(options)
     scale = find_recipe(options.recipe).at(load_preset(scale_of(options)))
+    bounds = dict(unique=unique, tokens=getattr(options, "tokens", None),
+                  largest=options.largest, floor=loss_floor(scale, ladder))
     if options.dollars is not None or options.gpu:
         gpu = find_gpu(options.gpu or "A100")
-        seconds = hours_of(options, gpu) * 3600
-        speed_of = dial.gpu_speed(gpu, options.mfu or GPU_MFU)
-    else:
-        seconds = options.hours * 3600
-        speed_of = dial.machine_speed(scale, choose_device())
-    return dial.choose(scale, ladder, seconds, speed_of, unique,
-                       getattr(options, "tokens", None), options.largest,
-                       loss_floor(scale, ladder))
+        return dial.choose(scale, ladder, hours_of(options, gpu) * 3600,
+                           dial.gpu_speed(gpu, options.mfu or GPU_MFU),
+                           **bounds)
+    seconds, device = options.hours * 3600, choose_device()
+    speed_of = dial.machine_speed(scale, device)
+    first = dial.choose(scale, ladder, seconds, speed_of, **bounds)
+    faster = dial.compiled_speed(first.preset, speed_of, device)
+    return first if faster is speed_of else dial.choose(
+        scale, ladder, seconds, faster, **bounds)
 
 
 def hours_of(options, gpu) -> float:

@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 IGNORE = -100  # a target that does not count, PyTorch's own convention
-FEW = 2**20  # logits that are made at once: no more than a cache holds
+FEW = 2**22  # logits that are made at once: a batch's at `laptop`
 CHUNK = 1024  # rows whose slopes exist at one time
 BLOCK = 64  # rows of logits that a CPU's cache holds while they are used
 GPU_CHUNK = 8192  # where only large products keep the device busy
@@ -27,18 +27,22 @@ def linear_cross_entropy(x, weight, targets, chunk=None):
     `chunk` is how many rows of logits may exist, the device's own without.
 
     Milliseconds for the loss of 4,096 tokens and its gradients on two cores
-    with AVX512_BF16 (book/results/loss_head.json); fused is PyTorch's
-    `F.linear_cross_entropy`:
+    with AVX512_BF16 and AMX (book/results/loss_head.json); fused is PyTorch's
+    `F.linear_cross_entropy`, which an older processor without AMX found no
+    faster in float32 either:
 
     ========  =======  =====  =======  =======  =====  =======
     scale     float32                  bfloat16
     --------  -----------------------  -----------------------
     ..        at once  fused  chunked  at once  fused  chunked
     ========  =======  =====  =======  =======  =====  =======
-    laptop         24     23       25       17     31       19
-    evening       501    378      366      208    357      211
-    full         3831   3904     3829     2051   3967     2084
+    laptop         34     33       41       21     33       31
+    evening       379    323      390      172    293      166
+    full         3171   3059     3844     1807   3397     2270
     ========  =======  =====  =======  =======  =====  =======
+
+    All at once takes 4.95 GB at the size of `full` (loss_memory.json), so the
+    chunks are what remains there.
     """
     kind = x.device.type
     chunk = chunk or (CHUNK if kind == "cpu" else GPU_CHUNK)

@@ -21,7 +21,11 @@ from course_lib.scaling.fits import fit
 from course_lib.scaling.forecasting import Forecast, forecast
 from course_lib.scaling.laws import ScalingLaw, repeated
 from course_lib.scaling.rungs import WIDTHS, Ladder, shape, sized
-from course_lib.training.processor import number_format
+from course_lib.training.processor import (
+    compile_pays,
+    compiling,
+    number_format,
+)
 from course_lib.training.start import measure_speed
 
 TRIED = (32, 96, 256)  # widths whose speed is measured, the rest lie between
@@ -123,7 +127,8 @@ def _passes(law: ScalingLaw, N, D, unique) -> float:
 
 def machine_speed(scale: Preset, device: str, seconds: float = SECONDS):
     """A function of a model that says how many tokens per second this machine
-    trains on: three widths are measured, and FLOP/s taken from between."""
+    trains on, uncompiled where it is a CPU: three widths are measured, and
+    FLOP/s taken from between."""
     widths = [width for width in TRIED if width <= max(
         scale.model.n_embd, TRIED[0])]
     done = []
@@ -140,6 +145,18 @@ def machine_speed(scale: Preset, device: str, seconds: float = SECONDS):
         return float(flop / flops_per_token(model))
 
     return speed_of
+
+
+def compiled_speed(chosen: Preset, speed_of, device: str):
+    """`speed_of` times what compiling gains on a CPU, where the trainer would
+    compile the `chosen` run; a trial of its step takes a minute, once."""
+    if device != "cpu":
+        return speed_of
+    kind = number_format(device, chosen.model)
+    if not compile_pays(chosen, kind):
+        return speed_of
+    found = compiling(chosen, kind)
+    return lambda model: speed_of(model) * found["compiled"] / found["eager"]
 
 
 def gpu_speed(gpu: GPU, mfu: float):

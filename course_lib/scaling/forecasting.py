@@ -64,11 +64,43 @@ def forecast(ladder: Ladder, N, D, floor: float = 0.0, level: float = 0.9,
                     loss + wide, level, parts)
 
 
-def _deviation(fits: Bootstrap, N, D) -> float:
-    """Of the resamples' predictions, by their quartiles, which a few wild
-    refits do not move."""
-    low, high = fits.loss(N, D, level=0.5)
+def forecast_longer(ladder: Ladder, N, D, known: tuple[float, float],
+                    floor: float = 0.0, level: float = 0.9,
+                    drift: float | None = None) -> Forecast:
+    """The loss of N parameters trained on D tokens, where the same model's
+    end after fewer tokens is `known`: (tokens, loss). The law says by which
+    factor the further tokens lower what lies above the floor; where the law
+    as a whole lies, too high or too low for this model, drops out. `drift` is
+    the law's error for each decade of tokens, measured on the ladder
+    without."""
+    before, ended = known
+    fits = bootstrap(*ladder.runs, resamples=RESAMPLES, floor=floor)
+    if drift is None:
+        drift = longer_error(ladder, floor)
+
+    def factor(laws):
+        return (laws.loss(N, D) - floor) / (laws.loss(N, before) - floor)
+
+    above = (ended - floor) * float(factor(fits.fit.law))
+    low, high = fits.interval(factor, level=0.5)
+    parts = dict(fit=(ended - floor) * _spread(low, high),
+                 seeds=above * math.sqrt(2) * seed_error(ladder, floor),
+                 rate=above * rate_error(ladder, floor),
+                 extrapolation=above * drift * math.log10(D / before))
+    wide = NormalDist().inv_cdf((1 + level) / 2) * math.hypot(*parts.values())
+    return Forecast(int(N), int(D), floor + above, floor + max(
+        0.0, above - wide), floor + above + wide, level, parts)
+
+
+def _spread(low, high) -> float:
+    """The standard deviation of a normal distribution by its quartiles, which
+    a few wild refits do not move."""
     return float(high - low) / (2 * NormalDist().inv_cdf(0.75))
+
+
+def _deviation(fits: Bootstrap, N, D) -> float:
+    """Of the resamples' predictions."""
+    return _spread(*fits.loss(N, D, level=0.5))
 
 
 def seed_error(ladder: Ladder, floor: float = 0.0) -> float:
@@ -126,6 +158,35 @@ def held_back(ladder: Ladder, floor: float = 0.0):
             yield (dict(measured=ahead.loss,
                         predicted=law.loss(ahead.N, ahead.D)),
                    math.log10(budget / budgets[cut - 1]))
+
+
+def longer_error(ladder: Ladder, floor: float = 0.0) -> float:
+    """How wrong a law is about the same model on more tokens, for each
+    decade of them, as a share of what the loss lies above the floor: the root
+    mean square over all `lengthened` rungs."""
+    errors = []
+    for few, N, (before, ended), D, loss in lengthened(ladder):
+        law = fit(*few.runs, floor=floor).law
+        gained = math.log((law.loss(N, D) - floor)
+                          / (law.loss(N, before) - floor))
+        errors.append((math.log((loss - floor) / (ended - floor)) - gained)
+                      / math.log10(D / before))
+    return float(np.sqrt(np.mean(np.square(errors))))
+
+
+def lengthened(ladder: Ladder):
+    """Each rung whose model stands in a lower valley too, with what could
+    have been known below: (the ladder up to that valley, N, the lower one's
+    (tokens, loss), the rung's tokens, its loss)."""
+    budgets = np.unique(ladder.budget)
+    rule = ladder[(ladder.rate == 1) & (ladder.seed == ladder.seed.min())]
+    for cut in budgets[min(LEAST, len(budgets) - 1) - 1:]:
+        few = ladder[ladder.budget <= cut * 1.001]
+        here = rule[rule.budget == cut]
+        for N, before, ended in zip(here.N, here.D, here.loss, strict=True):
+            more = rule[(rule.N == N) & (rule.budget > cut * 1.001)]
+            for D, loss in zip(more.D, more.loss, strict=True):
+                yield few, N, (before, ended), D, loss
 
 
 def hindcast(ladder: Ladder, held: int, floor: float = 0.0,

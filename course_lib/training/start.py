@@ -55,29 +55,42 @@ def compiled_loss(model: GPT, rows: int, precision,
     return lambda ids, targets, last=True: loss(ids, targets)
 
 
-def measure_speed(preset: Preset, device: str, seconds: float = 5,
-                  number_format: str = "float32",
-                  compiles: bool | None = None) -> float:
-    """Tokens per second of training steps on random tokens, the best of a
-    few: one micro-batch each, so that `full` can be measured anywhere.
-    Compiled on a GPU, unless `compiles` says otherwise. Raises RuntimeError
-    where the CPU's loss cannot be compiled."""
+def steps_on_random(preset: Preset, device: str,
+                    number_format: str = "float32",
+                    compiles: bool | None = None, share: int = 4):
+    """(step(), its tokens): a training step on random tokens, of a `share`
+    of a micro-batch, so that `full` can be tried anywhere. Compiled on a
+    GPU, unless `compiles` says otherwise. Raises RuntimeError where the CPU's
+    loss cannot be compiled."""
     torch.compiler.reset()  # what was compiled for another model
     model, optimizer = start(preset, device, None, number_format, compiles)
     T, precision = preset.model.context_length, autocast(device, number_format)
-    limit = micro_batch.TOKENS[device] // 4
+    limit = micro_batch.TOKENS[device] // share
     rows = max(1, min(preset.rows, limit // T))
     loss = None
     if compiles and device == "cpu":
         loss = compiled_loss(model, rows, precision)
     batch = torch.randint(preset.model.vocab_size, (2, rows, T),
                           device=device)
-    best, end, steps = 0.0, time.monotonic() + seconds, 0
-    while steps < 3 or time.monotonic() < end:
-        begun = time.monotonic()
+
+    def step():
         train_step(model, optimizer, batch, 1e-4, preset.clip,
                    precision=precision, loss_of=loss)
         synchronize(device)
-        best = max(best, rows * T / (time.monotonic() - begun))
+
+    return step, rows * T
+
+
+def measure_speed(preset: Preset, device: str, seconds: float = 5,
+                  number_format: str = "float32",
+                  compiles: bool | None = None) -> float:
+    """Tokens per second of training steps as `steps_on_random` makes them,
+    the best of a few."""
+    step, tokens = steps_on_random(preset, device, number_format, compiles)
+    best, end, steps = 0.0, time.monotonic() + seconds, 0
+    while steps < 3 or time.monotonic() < end:
+        begun = time.monotonic()
+        step()
+        best = max(best, tokens / (time.monotonic() - begun))
         steps += 1
     return best

@@ -13,8 +13,11 @@ from course_lib.scaling import dial
 from course_lib.scaling.forecasting import (
     extrapolation_error,
     forecast,
+    forecast_longer,
     held_back,
     hindcast,
+    lengthened,
+    longer_error,
     rate_error,
     seed_error,
 )
@@ -43,6 +46,29 @@ def invented(law=LAW, noise=0.003, seed=0, misses=0.0, floor=0.0,
                     + bend * np.log10(ladder.budget / ladder.budget.min())**2)
     return Ladder(plan, floor + above, ladder.curves, ladder.corpus,
                   ladder.made, ladder.held_out)
+
+
+def test_a_longer_run_is_predicted_from_a_shorter_one(monkeypatch):
+    """Of a model that lies off the law by a twentieth: its first end says so,
+    and the second is predicted from there."""
+    monkeypatch.setattr("course_lib.scaling.forecasting.RESAMPLES", 60)
+    N, before, D = 8_000_000, 25_000_000, 100_000_000
+    for floor in (0.0, 1.5):
+        first, second = (floor + 1.05 * (float(LAW.loss(N, each)) - floor)
+                         for each in (before, D))
+        ladder = invented(noise=0.004, floor=floor)
+        blind = forecast(ladder, N, D, floor)
+        says = forecast_longer(ladder, N, D, (before, first), floor)
+        assert says.low < second < says.high
+        assert abs(says.loss - second) < 0.03
+        assert says.high - says.low < (blind.high - blind.low) / 1.5
+    pairs = list(lengthened(ladder))
+    assert len(pairs) > 5
+    for few, N, (before, _), D, _ in pairs:
+        assert D > 1.5 * before and few.budget.max() < 6 * N * D * 0.9
+    straight, bent = (longer_error(invented(noise=1e-4, bend=bend))
+                      for bend in (0.0, 0.02))
+    assert straight < 0.003 < 0.01 < bent
 
 
 def test_the_parts_of_an_error_are_found():

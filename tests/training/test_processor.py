@@ -14,6 +14,7 @@ import torch
 from course_lib.cli import main as cli
 from course_lib.presets import load_preset
 from course_lib.runs import open_run
+from course_lib.scaling.dial import compiled_speed
 from course_lib.training import processor
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -157,6 +158,11 @@ print(json.dumps(dict(eager=100, compiled=120, seconds=60) if asked
     assert not processor.compile_pays(
         replace(evening, tokens=10_000_000), "bfloat16")
     assert not processor.compile_pays(load_preset("laptop"), "bfloat16")
+    # the dial counts on it
+    assert compiled_speed(evening, lambda model: 50, "cpu")(
+        evening.model) == pytest.approx(60)
+    assert compiled_speed(load_preset("laptop"), lambda model: 50, "cpu")(
+        evening.model) == 50
     other_trial(tmp_path, monkeypatch, f"""
 import json, sys
 asked = json.loads(sys.argv[1])
