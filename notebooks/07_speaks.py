@@ -68,31 +68,36 @@ print(f"trained on {spent['tokens'] / 1e6:.1f}M tokens in steps of "
 # Such a run takes days on a machine with other work to do, and its length need
 # not be settled at once. Its learning rate decays late
 # ([chapter 4](04_training.ipynb)), and until then no step depends on where the
-# run ends. So a copy of it can be brought to its end early, by `course train RUN
-# --resume --tokens N`, while the original goes on. This page shows the longest
-# one that has ended. Where that is shorter than the bet, the law is asked again,
-# for the length that was trained: a test of the law, but no bet, since the
-# number was computed after the run.
+# run ends. So a copy of it can end early, by `course train RUN --resume --tokens
+# N`, while the original goes on. That was done, and the copy's end allowed a
+# second bet on the original's, a narrower one.
+#
+# This page shows the longest run that has ended. Where that is shorter than the
+# bets, the law is asked again, for the length that was trained: a test of the law,
+# but no bet, since the number was computed after the run.
 
 # %%
 from course_lib import stages
 from course_lib.scaling import forecast
 
-bet = load_result("long_run_bet.json")["forecast"]
+bets = {f"the {which} bet": load_result(f"{file}.json")["forecast"]
+        for which, file in (("first", "long_run_bet"),
+                            ("second", "long_run_second_bet"))}
+first = bets["the first bet"]
 ladder = stages.ladder(preset)
 to_bits = ladder.bits_per_byte(1.0)
-whole = spent["tokens"] == bet["D"]
-law = bet if whole else vars(forecast(
+whole = spent["tokens"] == first["D"]
+law = first if whole else vars(forecast(
     ladder, long_run["parameters"], spent["tokens"]))
 show_table([{"prediction": name, "tokens": f"{says['D'] / 1e6:.0f}M",
              "nats per token": f"{says['loss']:.2f} "
              f"({says['low']:.2f} to {says['high']:.2f})",
              "bits per byte": f"{says['loss'] * to_bits:.3f}"}
-            for name, says in [("the bet", bet)] + [
+            for name, says in [*bets.items()] + [
                 ("the law, asked afterwards", law)] * (not whole)])
 
 # %% [markdown]
-# (Batch and learning rate were chosen for the length of the bet. A run planned
+# (Batch and learning rate were chosen for the length of the bets. A run planned
 # for fewer tokens would have smaller batches.)
 #
 # ## The run
@@ -132,14 +137,20 @@ plt.legend();
 from course_lib.training.sessions import in_words
 
 ended = long_run["validation"]
-off = ended["loss"] - law["loss"]
-where = ("inside" if law["low"] <= ended["loss"] <= law["high"]
-         else "above" if off > 0 else "below")
-print(f"predicted {law['loss']:.3f}, measured {ended['loss']:.3f}, "
-      f"{abs(off):.3f} {'above' if off > 0 else 'below'} it; "
-      f"{where} the interval")
-print("the bet:", "still open" if not whole else
-      "won" if where == "inside" else "lost")
+
+
+def place(says):
+    """Where the run ended beside a prediction."""
+    off = ended["loss"] - says["loss"]
+    side = "above" if off > 0 else "below"
+    inside = says["low"] <= ended["loss"] <= says["high"]
+    return (f"{abs(off):.3f} {side} {says['loss']:.3f}, "
+            f"{'inside' if inside else side} the interval")
+
+
+print(f"measured {ended['loss']:.3f} nats per token: {place(law)}")
+for name, says in bets.items():
+    print(f"{name}:", place(says) if whole else "still open")
 print(f"{ended['bits_per_byte']:.3f} bits per byte on "
       f"{ended['bytes'] / 1e6:.0f} MB of held-out books")
 points = [(r["tokens"] / spent["tokens"], r["val_bits_per_byte"])
@@ -149,9 +160,9 @@ print(f"gained by the last fifth of the run {at - end:.3f} bits per "
       f"byte, by the fifth before it {before - at:.3f}")
 
 # %% [markdown]
-# The first line says where, and the second what became of the bet. To end inside
-# an interval as wide as this is no great feat; how near the run ends to its
-# middle says more about the law.
+# The first line says where, and the next two what became of the bets. To end
+# inside a wide interval is no great feat; how near the run ends to its middle says
+# more about the law.
 #
 # The last line and the end of {numref}`fig-long-run` show what a late decay is
 # for: such curves flatten, and then the small steps settle what the large ones
