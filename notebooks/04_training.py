@@ -82,8 +82,8 @@ draw_memory(model, ids[:2], targets[:2]);
 #
 # :::{admonition} Predict
 # :class: hint
-# How much lower will the loss on these rows be after one step? And one weight
-# has a gradient of some size: how far will that weight have moved?
+# How much lower will the loss on these rows be after one step? And how far will
+# one weight have moved?
 #
 # - a thousandth of a nat
 # - a hundredth
@@ -136,10 +136,10 @@ assert abs(abs(moved) / preset.learning_rate - 1) < 0.02
 # weight moves by the {term}`learning rate` $\eta$ times their quotient. After
 # the first step that is $g / |g|$, or $\pm 1$; later it is small where the
 # gradient keeps changing its sign, and it stays the same where all gradients are
-# twice as large. $\lambda$ is the {term}`weight decay`, the W of the name: every matrix
-# shrinks a little at each step, and what the data does not renew fades. Vectors
-# (norms and biases) are left out, and $\epsilon$ keeps the quotient finite. The
-# function below makes this optimizer and two others, on which more in chapter 6.
+# twice as large. $\lambda$ is the {term}`weight decay`, the W of the name: every
+# matrix shrinks a little at each step, and what the data does not renew fades.
+# Vectors (norms and biases) are left out, and $\epsilon$ keeps the quotient finite.
+# The function below makes this optimizer and two others, for chapter 6.
 
 # %%
 from course_lib.showing import show_source
