@@ -65,7 +65,7 @@ GIVEN = {
         "of 16 bits", "those of 32", "the 16: for", "Clipping at 1",
         "itself near 1", "cost 2023 the most", "60 steps with it and 60",
         "batch 500", "number 500", "20 hours and 50 dollars",
-        'perplexity" of 0.83', "up to 64 tokens", "has 14.9 tokens",
+        'perplexity" of 0.83', "has 14.9 tokens",
         "row of 64", "in 40 steps", "padding to 32 instead of 64"),
     "05_sampling": (
         "after 1% of the steps, after 10%", "-127 to 127",
@@ -81,7 +81,10 @@ GIVEN = {
         "held 1.1 billion", "fixed 0.0001", "of size 1",
         "run of 20 hours", "if 0.0001",
         "51 million parameters", "cost at 20%, and at 55%"),
-    "07_speaks": ("written after 1950",),
+    "07_speaks": (
+        "175 billion parameters", "300 billion tokens", "13,000 requests",
+        "1.3 billion parameters", "the 175 billion that",
+        "written after 1950"),
 }
 EVERYWHERE = (
     "In 2023", "in 2023", "RTX 4090", "of 2023", "the 2023", "The 2023",
