@@ -972,7 +972,7 @@ counted = {name: count_parameters(config)
            for name, config in shapes.items()}
 show_table([{"model": name,
              "parameters": f"{count.total / 1e6:.1f}M",
-             "in embeddings": f"{count.embedding / count.total:.0%}"}
+             "in tables": f"{count.embedding / count.total:.0%}"}
             for name, count in counted.items()])
 
 # %% [markdown]
