@@ -19,13 +19,14 @@ from course_lib.showing.page import RESULTS, about, full_flop, load_result
 
 REPO = Path(__file__).resolve().parent.parent.parent
 # What the post of 2023 and its code state: words and numbers not of ours.
-POST = dict(row=64, sentence=14.9, hours=20, dollars=50)
+POST = dict(hours=20, dollars=50)
 NOW = ("V100", "L4", "RTX 4090", "A100", "H100")
 RENTED = "A100"
 # Minutes that nobody measured, so the page calls them assumed.
 SET_UP, BEFORE, AFTER = 15, 10, 5
 COPY = 10e6  # bytes a second
 NIGHT = 8  # hours
+WORDS, LINES = 200, 10  # that one reads in a minute, of prose and of code
 PROVENANCE = ("device", "threads", "precision", "torch", "python", "commit",
               "command", "date")
 # What one script wrote more than once, told apart.
@@ -41,8 +42,9 @@ WHAT = {
     "ladder_first_stories": "The first edition's ladder on the stories, whose "
                             "bet was lost too.",
     "ladder_laptop_gpt2": "A ladder of small models on the stories, by the "
-                          "gpt2 recipe, and the laptop preset's own run.",
-    "ladder_laptop_modern": "The same by the modern recipe.",
+                          "gpt2 recipe.",
+    "ladder_laptop_modern": "The same by the modern recipe, and the laptop "
+                            "preset's own run.",
     "laptop_whole": "The laptop preset's whole run at its own learning rate "
                     "and at half of it.",
     "long_run_bet": "What the dial said of the model of chapter 7, written "
@@ -60,9 +62,9 @@ WHAT = {
                "time, on the built-in stories.",
     "savings_books": "From the recipe of 2023 to a cheaper one, one change at "
                      "a time, on real books.",
-    "savings_books_longer": "The recipe of 2023, the habits and the modern "
-                            "recipe on real books again, for four times the "
-                            "work.",
+    "savings_books_longer": "The recipe of 2023, the settings of gpt2 and the "
+                            "modern recipe on real books again, for four "
+                            "times the work.",
     "savings_books_wider": "The same three on real books again, with a larger "
                            "model."}
 UNKNOWN = "not noted"  # a test fails where this is shown
@@ -100,11 +102,6 @@ def mfu() -> str:
     return f"{GPU_MFU:.0%}"
 
 
-def post_padding() -> str:
-    """The share of the post's positions that held padding."""
-    return f"{1 - (POST['sentence'] + 1) / POST['row']:.0%}"
-
-
 def full_parameters() -> str:
     """Parameters of the full model, in millions."""
     return f"{count_parameters(load_preset('full').model).total / 1e6:.0f}"
@@ -128,13 +125,14 @@ def cards() -> dict[str, dict]:
 
 
 def chapters() -> str:
-    """The map of the chapters: needs, minutes, dollars, what one has."""
+    """The map of the chapters: what one needs and has, minutes, dollars."""
     seconds = load_result("timings.json")["chapters"]
     flop = full_flop()
     full = f"${dollars(flop, RENTED, GPU_MFU):.2f}"
     return table(
-        ["chapter", "you need", "on a laptop", "at full size"],
-        [[f"{{doc}}`../notebooks/{name}`: {card['gives']}", card["needs"],
+        ["chapter", "you need", "to read", "on a laptop", "at full size"],
+        [[f"{int(name[:2])}. {{doc}}`../notebooks/{name}`: {card['gives']}",
+          card["needs"], f"{{reading}}`notebooks/{name}`",
           about(seconds[name]) if name in seconds else "not yet measured",
           full if card.get("full_run") else "nothing more"]
          for name, card in cards().items()])
@@ -144,7 +142,9 @@ def chapters_note() -> str:
     """What the map's columns mean."""
     recorded = load_result("timings.json")
     device = _provenance(recorded)
-    return (f"Times were measured on {device['threads']} CPU cores "
+    return (f"Reading times count {WORDS} words, or {LINES} lines of code, a "
+            "minute, without what is folded. "
+            f"Other times were measured on {device['threads']} CPU cores "
             f"({device['date']}); {about(recorded['training'])} come on top, "
             "once, to train the model that several chapters need. The dollars "
             f"are for one {RENTED}, projected at an assumed MFU of {mfu()}.")
@@ -204,6 +204,9 @@ def _recorded(path: Path) -> str:
     title = path.stem.replace("_", " ").capitalize()
     noted = {key: source.get(key) or UNKNOWN for key in PROVENANCE}
     rows = [[name, text.format(**noted)] for name, text in ROWS.items()]
+    if record.get("commands"):
+        rows.append(["made by", "<br>".join(f"`{line}`" for line
+                                            in record["commands"])])
     shown = [f"{{doc}}`../notebooks/{script.stem}`"
              for script in sorted(REPO.glob("notebooks/[0-9n]*.py"))
              if f'"{path.name}"' in script.read_text()]
@@ -308,7 +311,7 @@ def prices() -> str:
          for gpu in GPUS.values()])
 
 
-SAID = (bill, mfu, post_padding, full_parameters, full_tokens, chapters,
+SAID = (bill, mfu, full_parameters, full_tokens, chapters,
         chapters_note, samples, samples_note, recorded_runs, renting,
         renting_note, forgotten, prices)
 

@@ -45,12 +45,12 @@ GIVEN = {
         "vocabulary of 50,257", "context of 1,024"),
     "02_scaling_laws": (
         "have 50 dollars", "2 FLOPs", "4 more", "90% of 400 fits",
-        "20 tokens per parameter", "model of 70%", "invent 60 runs",
+        "20 tokens per parameter", "and 70% of it", "invent 60 runs",
         "60 of the 60 runs", "90% of the answers", "155M different",
         "them 7.1 times", "how firmly 240 published runs",
-        "1.1B tokens through 51M", "run paid 50", "90% of the refits",
-        "from 5 to 50 and to 500", "10 billion", "some 700 megabytes",
-        "the 1.1B of 2023", "models of 60 million"),
+        "1.1B tokens through 51M", "And 50 dollars", "run paid 50",
+        "90% of the refits", "from 5 to 50 and to 500", "10 billion",
+        "some 700 megabytes", "the 1.1B of 2023"),
     "03_tokenizer": (
         "about 3 things", "of the 256 bytes", "all 256 bytes",
         "With 256 bytes", "is 256 entries",
@@ -65,7 +65,7 @@ GIVEN = {
         "of 16 bits", "those of 32", "the 16: for", "Clipping at 1",
         "itself near 1", "cost 2023 the most", "60 steps with it and 60",
         "batch 500", "number 500", "20 hours and 50 dollars",
-        'perplexity" of 0.83', "up to 64 tokens", "has 14.9 tokens",
+        'perplexity" of 0.83', "has 14.9 tokens",
         "row of 64", "in 40 steps", "padding to 32 instead of 64"),
     "05_sampling": (
         "after 1% of the steps, after 10%", "-127 to 127",
@@ -74,13 +74,17 @@ GIVEN = {
     "notes_scaling": (
         "error up to 0.001", "at 4,500 points", "on 240 of the published",
         "245 points", "figure 4", "in 245", "*Approach 1*", "*Approach 2*",
-        "*Approach 3*", "with the power 0.73"),
+        "*Approach 3*", "with the power 0.73", "factor of about 1.3",
+        "models of 60 million"),
     "06_cheaper": (
-        "about 20 hours", "74,004,228 sentences", "row of 64", "were 1.1",
-        "Over 50,304", "has 0.0001", "of size 1",
+        "about 20 hours", "74,004,228 sentences", "row of 64",
+        "held 1.1 billion", "fixed 0.0001", "of size 1",
         "run of 20 hours", "if 0.0001",
         "51 million parameters", "cost at 20%, and at 55%"),
-    "07_speaks": ("written after 1950",),
+    "07_speaks": (
+        "175 billion parameters", "300 billion tokens", "13,000 requests",
+        "1.3 billion parameters", "the 175 billion that",
+        "written after 1950"),
 }
 EVERYWHERE = (
     "In 2023", "in 2023", "RTX 4090", "of 2023", "the 2023", "The 2023",
