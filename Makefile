@@ -17,7 +17,7 @@ PYTEST := $(BIN)/python -m pytest -rfEs --durations=10
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help hello shipped env book pdf zip links test quick unit \
+.PHONY: help hello shipped env book pdf epub zip links test quick unit \
   notebooks pages pairs timings constraints clean
 
 help: ## list these verbs
@@ -61,6 +61,10 @@ pdf: book ## the whole book as one file to print, _build/book.pdf
 zip: book ## the pages as one file to read offline, _build/book.zip
 	$(BIN)/python -c 'import shutil; \
 	  shutil.make_archive("_build/book", "zip", "_build", "html")'
+
+epub: book ## the book for an e-reader, _build/book.epub
+	$(JB) --builder custom --custom-builder epub
+	cp _build/epub/*.epub _build/book.epub
 
 links: $(INSTALLED) ## ask every external link whether it still answers
 	COURSE_SCALE=smoke TQDM_DISABLE=1 $(JB) --all --builder linkcheck \

@@ -26,6 +26,7 @@ RENTED = "A100"
 SET_UP, BEFORE, AFTER = 15, 10, 5
 COPY = 10e6  # bytes a second
 NIGHT = 8  # hours
+WORDS, LINES = 200, 10  # that one reads in a minute, of prose and of code
 PROVENANCE = ("device", "threads", "precision", "torch", "python", "commit",
               "command", "date")
 # What one script wrote more than once, told apart.
@@ -124,13 +125,14 @@ def cards() -> dict[str, dict]:
 
 
 def chapters() -> str:
-    """The map of the chapters: needs, minutes, dollars, what one has."""
+    """The map of the chapters: what one needs and has, minutes, dollars."""
     seconds = load_result("timings.json")["chapters"]
     flop = full_flop()
     full = f"${dollars(flop, RENTED, GPU_MFU):.2f}"
     return table(
-        ["chapter", "you need", "on a laptop", "at full size"],
-        [[f"{{doc}}`../notebooks/{name}`: {card['gives']}", card["needs"],
+        ["chapter", "you need", "to read", "on a laptop", "at full size"],
+        [[f"{int(name[:2])}. {{doc}}`../notebooks/{name}`: {card['gives']}",
+          card["needs"], f"{{reading}}`notebooks/{name}`",
           about(seconds[name]) if name in seconds else "not yet measured",
           full if card.get("full_run") else "nothing more"]
          for name, card in cards().items()])
@@ -140,7 +142,9 @@ def chapters_note() -> str:
     """What the map's columns mean."""
     recorded = load_result("timings.json")
     device = _provenance(recorded)
-    return (f"Times were measured on {device['threads']} CPU cores "
+    return (f"Reading times count {WORDS} words, or {LINES} lines of code, a "
+            "minute, without what is folded. "
+            f"Other times were measured on {device['threads']} CPU cores "
             f"({device['date']}); {about(recorded['training'])} come on top, "
             "once, to train the model that several chapters need. The dollars "
             f"are for one {RENTED}, projected at an assumed MFU of {mfu()}.")

@@ -3,41 +3,29 @@
 from importlib.metadata import files
 from pathlib import Path
 
-from docutils import nodes
-from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.fileutil import copy_asset
 
+BOOK = Path(__file__).resolve().parent.parent
 # Jupyter Book loads a live-code library that this book does not use, and
 # that would fetch parts of itself from another host.
 UNUSED_SCRIPTS = ("thebe", "sphinx-thebe")
-
-
-class FoldAnswers(SphinxPostTransform):
-    """After a question to predict, what the next cells put out is folded:
-    whoever reads on sees the code, guesses, and opens it. Figures with
-    controls stay open, since nothing shows in them before they are moved."""
-
-    default_priority = 198  # MyST-NB folds what is marked, at 199
-    formats = ("html",)
-
-    def run(self, **kwargs):
-        for box in self.document.findall(nodes.admonition):
-            if box[0].astext() != "Predict":
-                continue
-            for cell in box.parent[box.parent.index(box) + 1:]:
-                if cell.get("nb_element") != "cell_code":
-                    break
-                if not any(f'class="{kind}' in cell.astext()
-                           for kind in ("interactive", "gpt ")):
-                    cell.attributes.update(
-                        hide_mode="output", prompt_show="Show the answer",
-                        prompt_hide="Hide the answer")
+MENDED = {
+    # docutils puts a role that ARIA has dropped into a list that wants items.
+    'role="doc-biblioentry"': 'role="listitem"',
+    ' aria-label="Toggle hidden content"': "",
+    '<th class="head"></th>': "<td></td>"}
 
 
 def launch_from_where(app, config):
     """No launch buttons while the repository has no address."""
     if not config.html_theme_options.get("repository_url"):
         config.html_theme_options.pop("launch_buttons", None)
+
+
+def name_files(app, config):
+    """Where the search's ranking and the mended parts of the theme are."""
+    config.html_search_scorer = str(BOOK / "search.js")
+    config.templates_path.insert(0, str(BOOK / "_templates"))
 
 
 def copy_mathjax(app, error):
@@ -63,20 +51,21 @@ def drop_drawn_icons(app, error):
 
 
 def mend_page(app, pagename, templatename, context, doctree):
-    """Leave out scripts of unused features; give citations a valid role."""
+    """Leave out scripts of unused features; mend what a screen reader would
+    stumble over: a role, names that hide what is shown, headings of nothing.
+    """
     context["script_files"] = [
         script for script in context.get("script_files", [])
         if not any(name in str(script) for name in UNUSED_SCRIPTS)
     ]
-    # docutils puts a role that ARIA has dropped into a list that wants items.
-    context["body"] = context.get("body", "").replace(
-        'role="doc-biblioentry"', 'role="listitem"')
+    for fault, mended in MENDED.items():
+        context["body"] = context.get("body", "").replace(fault, mended)
 
 
 def setup(app):
     """Register the hooks; late, so that the scripts are already listed."""
-    app.add_post_transform(FoldAnswers)
     app.connect("config-inited", launch_from_where)
+    app.connect("config-inited", name_files)
     app.connect("build-finished", copy_mathjax)
     app.connect("build-finished", drop_drawn_icons)
     app.connect("html-page-context", mend_page, priority=900)
