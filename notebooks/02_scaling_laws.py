@@ -681,9 +681,9 @@ assert abs((same - 155e6) / (1.1e9 - 155e6) - 0.5) < 0.1
 # ## The bet
 #
 # One run is worth a bet that can be lost: the `evening` model on as many books as
-# it can read in some hours of training. With
-# everything that was measured, the last rung included, the dial said this, and it
-# was written into a file of the repository before the run began:
+# it can read in some hours of training. With everything that was measured, the
+# last rung included, the dial said this, and it was written into a file of the
+# repository before the run began:
 
 # %%
 bet = load_result("long_run_bet.json")
@@ -708,12 +708,12 @@ assert set(parts[2:]) == {"fit", "extrapolation"}
 # held-back budgets say of extrapolation. What luck and a missed rate would add is
 # small where it was measured, at the ladder's own sizes.
 #
-# It gets narrower once the same model's end after *fewer* tokens is known. A copy
-# of the run was brought down early; [chapter 7](07_speaks.ipynb) is about it. Where
-# the law as a whole lies, too high or too low for this model, then no longer
-# matters: only the factor by which the further tokens lower the loss does. So
-# while the run itself went on at its full learning rate, a second bet was
-# written down:
+# The interval gets narrower once it is known where the same model ends after
+# *fewer* tokens. In a copy of the run the learning rate decayed early; [chapter
+# 7](07_speaks.ipynb) is about that copy. From there on it no longer matters whether
+# the law lies too high or too low for this model, only by what factor it says that
+# further tokens lower the loss. So a second bet was written down, while the run
+# itself went on at its full learning rate:
 
 # %%
 second = load_result("long_run_second_bet.json")
