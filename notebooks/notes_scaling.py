@@ -64,7 +64,8 @@ C = 3.2e17  # FLOPs: the budget planned in 2023
 
 # %%
 show_table([{"law": name.replace("_", " "),
-             "best size": f"{N / 1e6:.1f}M", "tokens": f"{D / 1e9:.2f}B",
+             "best size": f"{N / 1e6:.1f}M",
+             "tokens": f"{D / 1e9:.2f}B",
              "loss": f"{PUBLISHED[name].loss(N, D):.2f}"}
             for name, (N, D) in ((name, one.optimum(C))
                                  for name, one in PUBLISHED.items())])
