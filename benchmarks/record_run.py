@@ -4,19 +4,24 @@
     python benchmarks/record_run.py RUN NAME   writes book/results/NAME.json
 
 The samples are what `course sample --prompt PROMPT --seed 0` says of the
-weights at 0, 1, 10, 30 and 100% of the run. Recorded before its end, the run
-is said to be unfinished. Nothing here changes the run's folder.
+run's snapshots. Recorded before its end, the run is said to be unfinished.
+Nothing here changes the run's folder.
 """
 
 import argparse
 import math
+import shlex
 import statistics
+from dataclasses import replace
 from pathlib import Path
 
+from course_lib.cli.arguments import SHAPE, TRAINING, number
 from course_lib.machine.device import choose_device
 from course_lib.machine.files import write_json
 from course_lib.machine.origin import provenance
 from course_lib.model.cost import count_parameters, flops_per_token
+from course_lib.presets import Preset, load_preset
+from course_lib.recipes import find_recipe
 from course_lib.runs import Run, open_run
 from course_lib.sampling.generation import generate
 from course_lib.showing.page import RESULTS
@@ -35,8 +40,10 @@ PRICE = dict(instance="AWS m7i.large, us-east-1, on demand",
              source="https://c3x.dev/blog/m5-vs-m6i-vs-m7i-cost-performance")
 
 
-def record(run: Run, prompts=PROMPTS) -> dict:
-    """Everything about a run that the book shows, as plain values."""
+def record(run: Run, prompts=PROMPTS, planned: int | None = None) -> dict:
+    """Everything about a run that the book shows, as plain values. `planned`
+    are the tokens that it was prepared for, if `--tokens` ended it elsewhere.
+    """
     training = [r for r in run.log if "loss" in r]
     config, timing = run.preset.model, run.timing
     work = flops_per_token(config, config.context_length)
@@ -47,6 +54,7 @@ def record(run: Run, prompts=PROMPTS) -> dict:
         price=PRICE, dollars=run.hours * PRICE["dollars_per_hour"])
     return dict(
         provenance=provenance(device, run.number_format),
+        commands=commands(run.record, run.sessions, run.folder.name, planned),
         run=run.record, finished=run.finished,
         parameters=count_parameters(config).total,
         training=dict(
@@ -64,6 +72,35 @@ def record(run: Run, prompts=PROMPTS) -> dict:
         log=training[::max(1, len(training) // CURVE_POINTS)],
         validation_log=[r for r in run.log if "val_loss" in r],
         timing=timing[::max(1, len(timing) // CURVE_POINTS)])
+
+
+def commands(record: dict, sessions: list[dict], name: str,
+             planned: int | None = None) -> list[str]:
+    """The lines that make a run of the name `name` again, from its record and
+    its sessions. Empty where no flag of `course prepare` says what it is."""
+    preset, folder = Preset.from_dict(record["preset"]), f"runs/{name}"
+    try:
+        scale = find_recipe(preset.recipe).at(load_preset(preset.name))
+    except ValueError:  # a recipe or a scale of its own
+        return []
+    shape = {of: getattr(preset.model, of) for of in SHAPE}
+    training = {of: getattr(preset, of) for of in TRAINING}
+    if replace(scale, corpus=preset.corpus, **training,
+               model=replace(scale.model, **shape)) != preset:
+        return []
+    training["tokens"] = planned or preset.tokens
+    flags = [word for known, given, of in (
+        (SHAPE, shape, scale.model), (TRAINING, training, scale))
+        for what, value in given.items() if value != getattr(of, what)
+        for word in (known[what][0], str(value))]
+    lines = [["prepare", "--corpus", record["corpus"]["name"], "--preset",
+              preset.name, "--recipe", preset.recipe, *flags, "--out",
+              folder], ["train", folder]]
+    if interruptions(sessions):
+        lines.append(["train", folder, "--resume"])
+    if training["tokens"] != preset.tokens:
+        lines[-1] += ["--tokens", str(preset.tokens)]
+    return [shlex.join(["course", *line]) for line in lines]
 
 
 def outcome(run: Run) -> dict:
@@ -94,9 +131,12 @@ if __name__ == "__main__":
                         help="another folder for the file")
     parser.add_argument("--prompts", type=int, default=len(PROMPTS),
                         help="how many of the ten are gone on from")
+    parser.add_argument("--planned", type=number, metavar="TOKENS",
+                        help="that it was prepared for, where `course train "
+                        "--tokens` ended it elsewhere")
     options = parser.parse_args()
     path = options.to / f"{options.name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, record(open_run(options.run),
-                            PROMPTS[:options.prompts]))
+                            PROMPTS[:options.prompts], options.planned))
     print(path)

@@ -3,12 +3,12 @@
     python benchmarks/savings.py [--plan]
     python benchmarks/savings.py --corpus BOOKS --name books
     python benchmarks/savings.py --line dropout=0.3 norm=layer
-    python benchmarks/savings.py --again "a late fall" --width 128 --out FILE
+    python benchmarks/savings.py --again "late decay" --width 128 --out FILE
 
 Each line changes one thing in the recipe that the lines before it have left,
 and trains at three learning rates or more (factors of 2 around the last
 line's, going on while the best is at an end), then at the best one with a
-second seed. The lines of HABITS lead from the 2023 recipe to the book's, and
+second seed. The lines of SETTINGS lead from the 2023 recipe to the book's, and
 their changes are kept whatever they do; those of IDEAS are kept where they
 help with both seeds. Every run works on the same number of positions, padding
 included, and is measured on the same held-out text. At the end the last
@@ -58,7 +58,7 @@ START = "the recipe of 2023"
 OLD = find_recipe("2023").but(batch_tokens=1024)
 MODERN = find_recipe("modern")
 
-HABITS = {
+SETTINGS = {
     START: {},
     "packed rows": dict(layout="packed"),
     "GPT-2's first weights": dict(first_weights="gpt2"),
@@ -68,7 +68,7 @@ HABITS = {
     "half the batch": dict(batch_tokens=512),
     "no dropout": dict(dropout=0.0),
     "twice the context": dict(context_length=128),
-    "a late fall": dict(schedule="wsd"),
+    "late decay": dict(schedule="wsd"),
 }
 IDEAS = {
     "Muon": dict(optimizer="muon"),
@@ -85,7 +85,7 @@ IDEAS = {
     "the modern recipe": dict(tied=True, n_embd=None, first_weights="gpt2",
                               **MODERN.model),
 }
-LINES = HABITS | IDEAS
+LINES = SETTINGS | IDEAS
 
 
 def small(base: Preset, layers: int = 2, heads: int = 2,
@@ -232,7 +232,7 @@ class Campaign:
             helps = best is None or all(
                 end(run) < end(other)
                 for run, other in zip(runs, best, strict=True))
-            keep = helps or name in HABITS
+            keep = helps or name in SETTINGS
             if keep:
                 kept, best, rate = recipe, runs, tuned
             self.add("lines", dict(

@@ -9,12 +9,15 @@
 # %% [markdown]
 # # Primer: a language model on one page
 #
-# Before we build a GPT we train the smallest language model there is. It is
-# one table of numbers and learns in seconds, and it brings in the words that
-# everything later is built on: token, probability, loss, gradient, perplexity.
-# If you know Python and can multiply matrices, you are ready.
+# *The dog ran awa*: which letter comes next? A language model answers this
+# question with a probability for every letter. A GPT does the same with pieces
+# of words, and remembers more of what came before. Before we build one, we
+# train the smallest language model there is: one table of numbers, which
+# learns in seconds. It brings in the words that everything later is built on:
+# token, probability, loss, gradient, perplexity. If you know Python and can
+# multiply matrices, you are ready.
 
-# %%
+# %% tags=["remove-input"]
 from course_lib.presets import load_preset
 from course_lib.showing import card, plots
 
@@ -81,8 +84,12 @@ train, held_out = ids[:cut], ids[cut:]
 #
 # :::{admonition} Predict
 # :class: hint
-# After the letter `q`, which character comes next, and how sure are you? And
-# after a space?
+# How likely is the likeliest character after the letter `q`, and how likely
+# the likeliest after a space?
+#
+# - nearly certain after both
+# - nearly certain after `q`, less than one in five after a space
+# - less than one in five after both
 # :::
 
 # %%
@@ -93,7 +100,7 @@ possible = counts + 0.01  # nothing is ruled out: see exercise 2
 probability = possible / possible.sum(1, keepdim=True)
 
 
-# %% mystnb={"figure": {"caption": "What comes next after three characters. After q there is nothing to guess; after a space almost everything is open.", "name": "fig-bigram"}, "image": {"alt": "Three bar charts of the likeliest next characters, after q, after h and after a space."}}
+# %% mystnb={"figure": {"caption": "What comes next after three characters. After q there is nothing to guess; after a space almost everything is open.", "name": "fig-bigram"}, "image": {"alt": "Three bar charts of the likeliest next characters, after q, after h and after a space."}} tags=["hide-input"]
 import matplotlib.pyplot as plt
 
 figure, axes = plt.subplots(1, 3, figsize=(8, 3))
@@ -104,66 +111,76 @@ for ax, last in zip(axes, "qh "):
     plots.plot_distribution(top.values, names, ax,
                             title=f"after {last!r}")
 
+# %% tags=["remove-cell"]
+assert probability[id_of["q"]].max() > 0.9
+assert probability[id_of["q"]].argmax() == id_of["u"]
+assert probability[id_of[" "]].max() < 0.2
+assert id_of["h"] in probability[id_of["t"]].topk(2).indices
+
 # %% [markdown]
-# {numref}`fig-bigram` shows the tops of three rows of the table. Each row holds
-# $V$ numbers that are positive and sum to one: a probability distribution over
-# the vocabulary. Every language model in this book ends in such a row. A GPT
-# differs in how it gets there: it looks at more than one token before it writes
-# the row down.
+# After `q` comes `u`, nearly always; after a space no character is likely
+# ({numref}`fig-bigram`).
+#
+# Each row of the table holds $V$ numbers that are positive and sum to one: a
+# probability distribution over the vocabulary. Every language model in this
+# book ends in such a row. A GPT differs in how it gets there: it looks at more
+# than one token before it writes the row down.
 #
 # ## How wrong is it?
 #
 # Suppose the model gave the token that really came next the probability
 # $p$. We charge it $-\ln p$. A sure and right answer, $p = 1$, costs nothing.
-# The more the truth surprises the model, the higher the bill, without limit.
-# And where the probabilities of tokens multiply, their bills add up.
-# The unit is the {term}`nat`, and the average over a text is the *loss*, or
-# {term}`cross-entropy`:
+# The more the truth surprises the model, the higher the cost, without limit.
+# The probability of a whole text is the product of those of its tokens; the
+# logarithm turns it into a sum. The unit of cost is the {term}`nat`, and the
+# average over a text is the *loss*, or {term}`cross-entropy`:
 #
 # $$
 # L = -\frac{1}{n} \sum_{i=1}^{n} \ln p(x_i \mid x_{i-1}).
 # $$ (eq-loss)
 #
+# Nats are hard to picture, so people report $e^L$, the {term}`perplexity`: the
+# number of equally likely tokens that would be just as hard to guess.
+# Perplexity is never below one. Keep that in mind: the recipe this book
+# rebuilds once reported {ref}`a perplexity of 0.83 <case-083>`.
+#
 # :::{admonition} Predict
 # :class: hint
 # A model that knows nothing gives each of the $V$ tokens the same probability.
-# What is its loss?
+# What is its loss, and what its perplexity? How far down does counting pairs
+# bring the perplexity?
 # :::
 
 # %%
 import math
+from course_lib.showing import show_table
 
-uniform = math.log(V)
-print(f"knowing nothing: ln {V} = {uniform:.3f} nats per token")
-
-
-# %%
 def loss(table, tokens):
     return -table[tokens[:-1], tokens[1:]].log().mean().item()
 
-
+uniform = loss(torch.full((V, V), 1 / V), held_out)
 counted = loss(probability, held_out)
-print(f"counting pairs:  {counted:.3f} nats per token")
+show_table([{"model": name, "nats per token": f"{value:.3f}",
+             "perplexity": f"{math.exp(value):.1f}"}
+            for name, value in [("knows nothing", uniform),
+                                ("has counted pairs", counted)]])
+
+# %% tags=["remove-cell"]
+assert math.isclose(uniform, math.log(V), rel_tol=1e-5)
+assert 8 < math.exp(counted) < 13
 
 # %% [markdown]
-# Nats are hard to feel, so people report $e^L$, the {term}`perplexity`: the
-# number of equally likely tokens that would be just as hard to guess. The
-# model that knows nothing is torn between all $V$. Perplexity is never
-# below one. Keep that in mind: the recipe this book rebuilds once reported
-# {ref}`a perplexity of 0.83 <case-083>`.
-
-# %%
-print(f"perplexity: {math.exp(uniform):.1f} before, "
-      f"{math.exp(counted):.1f} after counting")
-
-# %% [markdown]
+# The loss is $-\ln \frac{1}{V} = \ln V$ and the perplexity $V$, whatever the
+# text: the model is torn between all tokens. The model that has counted pairs
+# is torn between about ten.
+#
 # ## Can it learn this without counting?
 #
 # Counting works because the table is small. A table over the last twenty
-# characters would have more rows than there are atoms in your laptop, so a
+# characters would have more rows than there are atoms in your laptop. So a
 # real model computes its row instead of looking it up, and finds the numbers
-# to compute with by {term}`gradient` descent. Let us learn the same table
-# that way, because we can check the result.
+# to compute with by {term}`gradient` descent. We learn the same table that way,
+# because here the result can be checked.
 #
 # The table now holds any real numbers, called {term}`logits`. The
 # {term}`softmax` makes a distribution $p$ of a row $z$ of them. Beside it
@@ -186,22 +203,25 @@ truth = 0
 p = z.softmax(0)
 (-p[truth].log()).backward()
 by_hand = p.detach() - torch.tensor([1.0, 0.0, 0.0])
-print("PyTorch:", z.grad.tolist())
-print("by hand:", by_hand.tolist())
+print("PyTorch:", z.grad)
+print("by hand:", by_hand)
 
 # %% tags=["remove-cell"]
 assert torch.allclose(z.grad, by_hand)
 
 # %% [markdown]
 # Training is a loop of three moves. Take some pairs, a {term}`batch`; compute
-# the loss; move every number in the table a little against its gradient. How
-# far is the {term}`learning rate`. Too small and you wait; too large and you
+# the loss; move every number in the table a little against its gradient. The
+# {term}`learning rate` says how far. Too small and you wait; too large and you
 # overshoot.
 #
 # :::{admonition} Predict
 # :class: hint
-# All logits start at zero. What will the first loss be? You have already
-# computed it.
+# All logits start at zero. What will the first loss be?
+#
+# - zero
+# - $\ln V$
+# - infinite
 # :::
 
 # %%
@@ -220,7 +240,7 @@ for step in range(steps):
         table.grad = None
     losses.append(value.item())
 
-# %% mystnb={"figure": {"caption": "Loss over training steps. The dashed lines are the model that knows nothing and the table made by counting.", "name": "fig-primer-loss"}, "image": {"alt": "The loss of the learned table falls from the loss of the uniform model towards the loss that counting reaches."}}
+# %% mystnb={"figure": {"caption": "Loss over training steps. The dashed lines are the model that knows nothing and the table made by counting.", "name": "fig-primer-loss"}, "image": {"alt": "The loss of the learned table falls from the loss of the uniform model towards the loss that counting reaches."}} tags=["hide-input"]
 plt.plot(losses, label="learned by gradient descent")
 plt.axhline(uniform, color="gray", linestyle="--")
 plt.axhline(counted, color="black", linestyle="--")
@@ -231,10 +251,12 @@ plt.ylabel("loss (nats per token)")
 plt.legend();
 
 # %% [markdown]
-# The curve of {numref}`fig-primer-loss` starts at $\ln V$, as it must, and falls
-# fast and then slowly. Common pairs are learned first because most gradients
-# point at them; the rare ones wait. You will see this shape again for every
-# model in the book. On the text we put aside:
+# The curve of {numref}`fig-primer-loss` starts at $\ln V$, because the softmax
+# of equal logits gives equal probabilities.
+#
+# It falls fast and then slowly. Common pairs are learned first, because they
+# are most of every batch; the rare ones wait. You will see this shape again for
+# every model in the book. This is the loss on the text that we put aside:
 
 # %%
 learned = table.detach().softmax(1)
@@ -245,13 +267,14 @@ assert abs(losses[0] - uniform) < 1e-3
 assert loss(learned, held_out) < counted + 0.1
 
 # %% [markdown]
-# Nearly the table that counting gave, found without counting.
+# That is nearly the loss of the table that counting gave, found without
+# counting.
 #
 # ## What does it write?
 #
-# To sample, draw a token from the row of the last one, append it, repeat.
-# First from the table before training, where every token is as good as any
-# other, then from the trained one.
+# To sample, draw a token from the row of the last one, append it, repeat. The
+# first text below comes from the table before training, where every token is as
+# likely as any other, the second from the trained one.
 
 
 # %%
@@ -273,23 +296,23 @@ print("AFTER ", sample(learned, "life is about", seed=1))
 # follow `t`. Where a real word appears it is luck: a word does not fit into
 # one character of memory. The next chapter is about looking further back.
 #
-# How far is there to go? The stories come from a program whose every random
-# choice has a known probability, so for once we know the answer: the loss
-# that no model, however large, can beat. It is in another unit. Dividing nats
-# by $\ln 2$ gives bits, and dividing by the bytes of the text rather than its
-# tokens gives {term}`bits per byte`: the one measure that does not change when
-# we change what a token is.
+# How much better could a model be? The stories come from a program whose every
+# random choice has a known probability, so for once we know the loss that no
+# model, however large, can beat: the {term}`entropy` of the text. It is given
+# in another unit. Dividing nats by $\ln 2$ gives bits, and dividing by the
+# bytes of the text rather than its tokens gives {term}`bits per byte`: the one
+# measure that does not change when we change what a token is.
 
 # %%
 from course_lib.stories import entropy_bits_per_byte
 
 bits = loss(learned, held_out) / math.log(2)  # a character is a byte
-print(f"this model: {bits:.2f} bits per byte")
-print(f"the floor:  {entropy_bits_per_byte():.2f} bits per byte")
+print(f"this model:  {bits:.2f} bits per byte")
+print(f"the entropy: {entropy_bits_per_byte():.2f} bits per byte")
 
 # %% [markdown]
-# The floor is so low because a story is a row of choices, of a name, a place, a
-# turn; once one is made, its letters follow.
+# The entropy is so low because a story is a series of choices: a name, a place,
+# an event. Once a choice is made, its letters follow.
 #
 # :::{admonition} Takeaway
 # :class: tip
@@ -301,11 +324,11 @@ print(f"the floor:  {entropy_bits_per_byte():.2f} bits per byte")
 #
 # ## Write it yourself
 #
-# Reading is not knowing. `course new my_gpt.py`, typed in a terminal, writes a
-# file in which everything that this book builds has a name, a description and
-# no body, and `course check my_gpt.py` says of each part whether it is right,
-# or shows the smallest example on which it is not and, where it knows it, the
-# mistake by name. When all is right, your file trains a model with nothing but
+# `course new my_gpt.py`, typed in a terminal, writes a file in which everything
+# that this book builds has a name, a description and no body.
+# `course check my_gpt.py` then says of each part whether it is right. Where one
+# is wrong it shows the smallest example that fails, and names the mistake if it
+# is a known one. When all is right, your file trains a model with nothing but
 # its own parts: `course check my_gpt.py --graduate`.
 #
 # This chapter's steps are `bigram_counts`, `bigram_loss`, `softmax` and
@@ -359,8 +382,8 @@ assert third < counted
 # ### 2. Why the 0.01?
 #
 # *Easy, 5 minutes.* We added 0.01 to every count. Count again, on the first few
-# stories only, with it and without. What happens to the loss, and why is that
-# the right answer to a wrong model?
+# stories only, with it and without. What happens to the loss, and why does the
+# model deserve it?
 #
 # Solution (click to open):
 

@@ -9,16 +9,17 @@
 # %% [markdown]
 # # Tokenizer: from text to batches
 #
-# The GPT of chapter 1 reads integers. This chapter makes them: it takes text
-# apart into {term}`tokens <token>`, checks that not one byte is lost on the
-# way, and lays the result out so that training wastes nothing. The recipe of
-# 2023 wasted three quarters of its positions, and its tokenizer could not read
-# a prompt with a capital letter in it. You will measure both.
+# *Zoë said: "Life is about 3 things."* How does a model read that? The GPT of
+# chapter 1 reads integers. This chapter makes them: it takes text apart into
+# {term}`tokens <token>`, checks that not one byte is lost on the way, and lays
+# the result out so that training wastes nothing. The recipe of 2023 fell short
+# of both, and you will measure by how much.
 
-# %%
+# %% tags=["remove-input"]
 from course_lib.presets import load_preset
-from course_lib.showing import card, show_source
+from course_lib.showing import card, plots, show_source, show_table
 
+plots.use_style()
 preset = load_preset()          # $COURSE_SCALE: smoke, laptop or full
 card("03_tokenizer",
      needs="Python strings and dictionaries; tokens and nats from the "
@@ -30,26 +31,17 @@ card("03_tokenizer",
 # %% [markdown]
 # ## What is there to read?
 #
-# Three kinds of text can be fed to this book: its own stories, which need no
-# download; any text files of yours; and BookCorpus, which the 2023 recipe
-# used and which gets a section of its own below. `load_corpus` gives each of
-# them the same form, a sequence of *documents*: a story, a file, a run of
-# sentences.
+# The package reads three kinds of text: its own stories, which need no download;
+# text files of yours; and datasets of the Hugging Face Hub, among them
+# BookCorpus, which the 2023 recipe used and which gets a section of its own
+# below. `load_corpus` gives each of them the same form, a sequence of
+# *documents*: a story, a file, a thousand sentences.
 
 # %%
 from course_lib import stages
-from course_lib.runs import first_bytes
-from course_lib.showing import plots
-from course_lib.text import (
-    Tokens,
-    choose_split,
-    is_validation,
-    load_corpus,
-    pack,
-    split_document,
-)
+from course_lib.text import load_corpus
+from course_lib.text.documents import first_bytes
 
-plots.use_style()
 corpus = load_corpus(stages.corpus_name(preset))
 texts = list(first_bytes(corpus.texts(), 2_000_000))
 size = sum(len(text.encode()) for text in texts)
@@ -67,10 +59,10 @@ print_text(stories.story(seed=0, index=1))
 
 # %% [markdown]
 # Stories like this one are drawn from a grammar in which every choice has a
-# known probability. That makes them dull to read in quantity and precious to
-# measure with, because the {term}`entropy` of the text, the {term}`bits per
-# byte` that the best of all possible models would still have to pay, is known
-# exactly. No real text can offer that.
+# known probability. That makes them dull to read in quantity and good to measure
+# with, because the {term}`entropy` of the text, the {term}`bits per byte` that
+# the best of all possible models would still need, is known exactly. No real
+# text can offer that.
 
 # %%
 print(f"{stories.entropy_bits_per_byte():.4f} bits per byte, of the "
@@ -122,8 +114,12 @@ lossy = train_2023(rows)
 # %% [markdown]
 # :::{admonition} Predict
 # :class: hint
-# The line below goes in, is encoded, and is decoded again. Which characters
-# come back, and what error is raised for those that do not?
+# The line below goes in, is encoded, and is decoded again. Not all characters
+# come back. What happens to the others?
+#
+# - an error is raised
+# - each becomes a token for "unknown"
+# - they are left out, without a word
 # :::
 
 # %%
@@ -133,11 +129,14 @@ line = ('Zoë said: "Life is about 3 things."\n'
 print(lossy.decode(lossy.encode(line).ids))
 
 # %% [markdown]
-# Nothing is raised and nothing is warned about. The library builds its
-# alphabet from the characters that it meets in training. A byte that did not
-# occur there has no token, these settings name no token for "unknown" either,
-# and so the byte is skipped. How many of the 256 are missing, and what share
-# of our text, capitals and all, goes with them? And of the rows themselves?
+# They are left out: no error is raised, and no warning given. The library
+# builds its alphabet from the bytes that it meets in training. A byte that did
+# not occur there has no token, these settings name no token for "unknown" either,
+# and so the byte is skipped.
+#
+# The next cell counts how many of the 256 bytes have no token, what share of our
+# text, capitals and all, is lost for it, and what share of the rows that the
+# tokenizer was trained on.
 
 
 # %%
@@ -212,10 +211,10 @@ print(*GPT2.findall("It's 12 o'clock,   and all's well!"), sep="|")
 
 # %% [markdown]
 # Joined again, the pieces give the text back: the pattern cuts and never
-# drops. What is counted from here on are words, each a tuple of token ids.
-# At the start every token is a byte. Which byte gets which id is a matter of
-# taste; we take the library's order, because at the end we want to compare,
-# and leave id 0 to end-of-text.
+# drops. From here on we count words, each a tuple of token ids.
+# At the start every token is a byte. Which byte gets which id does not matter; we
+# take the library's order, because at the end we want to compare, and leave id 0
+# to end-of-text.
 
 # %% tags=["remove-cell"]
 for text in [*texts[:50], line, "a\t b \n\n c  d'll 'S ½²x_y"]:
@@ -263,10 +262,10 @@ for (a, b), n in count_pairs(words).most_common(4):
 # %% [markdown]
 # ### Merge the most frequent pair
 #
-# Which pair do you merge when two are equally frequent? Any rule will do, and
-# yet one must be fixed, or the same text gives a different tokenizer each
-# time. The library's rule: the highest count wins, and among equals the pair
-# with the smaller ids, compared left first.
+# Where two pairs are equally frequent, any rule will do, but one must be fixed,
+# or the same text gives a different tokenizer each time. The library's rule: the
+# highest count wins, and among equals the pair with the smaller ids, compared
+# left first.
 
 
 # %%
@@ -293,10 +292,19 @@ assert (4, 7) == most_frequent(
 
 # %% [markdown]
 # Those are all the parts. {numref}`fig-pairs` runs them four times on the
-# tongue twister. Before you look: the first merge can be read off the counts
-# above. What happens to the counts of the pairs that overlapped with it?
+# tongue twister.
+#
+# :::{admonition} Predict
+# :class: hint
+# The first merge can be read off the counts above. What happens to the counts of
+# the pairs that overlapped with it?
+#
+# - they rise
+# - they stay
+# - they fall
+# :::
 
-# %% mystnb={"figure": {"caption": "Pair counts as BPE learns from the tongue twister. The starred pair is merged into a token; the next chart counts again. A dot stands for the space before a word.", "name": "fig-pairs"}, "image": {"alt": "Four bar charts of pair counts, one for each of the first four merges of the tongue twister. The highest bar of each, marked by a star, is merged, and the counts of pairs that overlapped with it fall in the next chart."}}
+# %% mystnb={"figure": {"caption": "Pair counts as BPE learns from the tongue twister. The starred pair is merged into a token; the next chart counts again. A dot stands for the space before a word.", "name": "fig-pairs"}, "image": {"alt": "Four bar charts of pair counts, one for each of the first four merges of the tongue twister. The highest bar of each, marked by a star, is merged, and the counts of pairs that overlapped with it fall in the next chart."}} tags=["hide-input"]
 import matplotlib.pyplot as plt
 
 vocab = list(BYTES)
@@ -318,16 +326,17 @@ for step, ax in enumerate(axes, 1):
              for word, n in words.items()}
 
 # %% [markdown]
-# A merge takes its two halves away from their other neighbours, so counts that
-# looked safe fall from one chart to the next. In the third and the fourth more
-# than one pair leads, and the rule for ties decides. Since every merge changes
-# its surroundings, the pairs must be counted again each time, or, as the
-# library does it, kept up to date where something changed.
+# They fall: a merge takes its two halves away from their other neighbours.
+#
+# In the third chart and the fourth more than one pair leads, and the rule for
+# ties decides. Since every merge changes its surroundings, the pairs must be
+# counted again each time, or, as the library does it, kept up to date where
+# something changed.
 #
 # ### The whole of training
 #
 # The loop that does this until the vocabulary is full fits into one cell. It
-# also notes how often the tie rule had to decide. One oddity: two different
+# also notes how often the rule for ties had to decide. One detail: two different
 # pairs can spell the same token; the second then reuses the id of the first.
 
 
@@ -364,7 +373,7 @@ print(f"{len(merges)} merges in {time.perf_counter() - start:.1f} s, "
 print("first:", *vocab[257:265])
 print("last: ", *vocab[-5:])
 
-# %% mystnb={"figure": {"caption": "How often the merged pair occurred, merge by merge. Early merges pay off many times over; late ones are specialists.", "name": "fig-merges"}, "image": {"alt": "The count of the merged pair against the number of the merge, on logarithmic axes. It falls steadily over more than one power of ten; a few of the tokens made on the way are named, fragments early, whole words late."}}
+# %% mystnb={"figure": {"caption": "How often the merged pair occurred, merge by merge. Early merges are used many times over, late ones in few words.", "name": "fig-merges"}, "image": {"alt": "The count of the merged pair against the number of the merge, on logarithmic axes. It falls steadily over more than one power of ten; a few of the tokens made on the way are named, fragments early, whole words late."}} tags=["hide-input"]
 steps, made = range(1, len(counts) + 1), list(merges.values())
 plt.loglog(steps, counts)
 for step in (1, 2, 4, 8, 16, 32, 64, 128, 255):
@@ -377,10 +386,11 @@ plt.ylabel("count of the merged pair")
 plt.show()
 
 # %% [markdown]
-# {numref}`fig-merges` falls all the way: a few pairs are very frequent, most
-# are rare. The first merges catch fragments that occur everywhere, and soon
-# whole words appear, with their space in front. Every further token is worth
-# less than the one before, which will matter when we ask how many to learn.
+# The curve of {numref}`fig-merges` falls all the way: a few pairs are very
+# frequent, most are rare. The first merges catch fragments that occur
+# everywhere, and soon whole words appear, with their space in front. A further
+# token saves less than those before it, which will matter when we ask how many
+# to learn.
 #
 # ### Encode and decode
 #
@@ -412,16 +422,15 @@ print(*(vocab[i] for i in ids))
 assert decode(encode(line, merges), vocab) == line
 
 # %% [markdown]
-# The decoder may not be strict: a model can put out half a character, since a
-# token may hold some bytes of it only, and bytes that are no UTF-8 are then
-# shown as �.
+# The decoder may not be strict. A token may hold only some of a character's
+# bytes, so a model can put out half a character, and bytes that are not UTF-8
+# are then shown as �.
 #
 # ### Is it the same as the library's?
 #
-# These few cells should be the real algorithm, and that is easy to test. Give
-# the library, which `train_tokenizer` calls, the same text and the same size;
-# then compare each merge, each entry, and the ids of text that neither has
-# seen.
+# These few cells should be the real algorithm, and that is easy to test. We give
+# the library, which `train_tokenizer` calls, the same text and the same size,
+# and compare each merge, each entry, and the ids of text that neither has seen.
 
 # %%
 import json
@@ -448,16 +457,16 @@ assert all(encode(t, merges) == theirs.encode(t) for t in unseen)
 assert ties > 0, "no tie: the comparison would not test the tie rule"
 
 # %% [markdown]
-# Equal, ties included. The library is faster by a good factor, because it
-# updates counts where a merge changed something instead of counting all over
-# again, and it does so in Rust on all cores. So we keep the library, and we
-# know what it does.
+# They are equal, ties included. The library is faster, because it updates counts
+# where a merge changed something instead of counting all over again, and because
+# it is written in Rust. So we use the library, and we know what it does.
 #
 # ## The real one
 #
-# The package's tokenizer is the fixed one from above, with an error for a
-# text too poor to fill the vocabulary. (`_short_words` cuts the text into
-# pieces, and words so long that they would slow the training down.)
+# The package's tokenizer is the fixed one from above, with an error for a text
+# that has too little variety to fill the vocabulary. (`_short_words` passes a
+# long text on in pieces, and cuts what goes on for very long without a space:
+# both would cost the library much memory or time.)
 
 # %%
 show_source(train_tokenizer)
@@ -476,7 +485,7 @@ print(f"{tokenizer.vocab_size:,} entries, {tokenizer.fingerprint}")
 colored_tokens(tokenizer, tokenizer.encode(stories.story(0, 1)))
 
 # %% [markdown]
-# How does it come to these boxes? In {numref}`fig-steps` its merges are done one
+# {numref}`fig-steps` shows how it comes to these boxes: its merges are done one
 # at a time, in the order in which they were learned, on a text that you may
 # change.
 
@@ -501,22 +510,19 @@ spaced = sum(entry.startswith(" ") for entry in text_like)
 print(f"{spaced / len(text_like):.0%} begin with a space")
 
 # %% [markdown]
-# Now the line that the 2023 tokenizer mutilated.
+# Now the line of which the 2023 tokenizer lost parts, and after it some other
+# kinds of text, in tokens per byte, where 1 means that the tokenizer saves
+# nothing at all.
 #
 # :::{admonition} Predict
 # :class: hint
-# Which words are still cheap, and what does the Chinese character cost, which
-# the corpus may never have shown?
+# Which words of the line are one token, and how many tokens does the Chinese
+# character take? Of the other kinds, which comes closest to the text of the
+# corpus: capitals, digits, forty spaces, French or Greek?
 # :::
 
 # %%
 colored_tokens(tokenizer, tokenizer.encode(line))
-
-# %% [markdown]
-# What the corpus does not contain falls apart into bytes, and a byte that is
-# no character by itself shows as �. It is costly, but nothing is lost. The bill
-# for a few kinds of text, in tokens a byte, where 1 means that the tokenizer
-# saves nothing at all:
 
 # %%
 start = texts[0][:1000]
@@ -526,14 +532,21 @@ kinds = {"a document": start, "in capitals": start.upper(),
          "spaces": " " * 40, "French": "Où êtes-vous né, garçon ?",
          "Greek": "Μῆνιν ἄειδε θεά", "Chinese": "道可道，非常道。",
          "emoji": "🙂🚀🎈"}
+rows = []
 for kind, text in kinds.items():
     ids = tokenizer.encode(text)
     assert tokenizer.decode(ids) == text
-    print(f"{kind:12} {len(ids) / len(text.encode()):.2f}")
+    rows.append({"text": kind, "tokens per byte":
+                 f"{len(ids) / len(text.encode()):.2f}"})
+show_table(rows)
 
 # %% [markdown]
-# A tokenizer carries its training text with it: who writes like the corpus
-# gets short sequences, and everyone else pays more for the same content.
+# What the corpus does not contain falls apart into bytes, a token each: a Chinese
+# character takes up to three, and a byte that is no character by itself shows as
+# �. That is costly, but nothing is lost. French shares most letters with English,
+# capitals are letters that the corpus has, and the rest saves little or nothing.
+# A tokenizer carries its training text with it: who writes like the corpus gets
+# short sequences, and everyone else pays more for the same content.
 #
 # One last trap. End-of-text is written `<|endoftext|>`, and a user can type
 # those characters. They must come in as plain text, or anyone could end the
@@ -551,11 +564,20 @@ assert tokenizer.decode(typed) == "<|endoftext|>"
 #
 # A larger vocabulary writes the same text with fewer tokens. How many fewer is
 # measured by *fertility*, the tokens that a word costs on average: 1 would be
-# one token a word. Train on most of the corpus, count on the rest.
+# one token a word. The first table below is of this corpus: tokenizers are
+# trained on most of it, and tokens are counted on the rest. The stories have few
+# words to offer, so the same was done, and recorded, with books in the public
+# domain: one tokenizer was trained at full size and cut back (exercise 2 shows
+# why it may be).
 #
 # :::{admonition} Predict
 # :class: hint
-# The vocabulary doubles, again and again. Does each doubling halve the tokens?
+# The vocabulary doubles, again and again. What does each doubling do to the
+# number of tokens?
+#
+# - it halves it
+# - it takes off about as much each time
+# - it takes off less each time
 # :::
 
 # %%
@@ -568,28 +590,24 @@ for V in (264, 320, 384, 512, 768, 1024, 1536, 2048):
     trial = train_tokenizer(learned_on, V)
     n_tokens = sum(map(len, trial.encode_batch(held_out)))
     here.append((V, n_tokens / n_words, n_bytes / n_tokens))
-    print(f"V = {V:5,}  {here[-1][1]:.2f} tokens a word  "
-          f"{here[-1][2]:.2f} bytes a token")
 
-# %% [markdown]
-# It does not. The first merges do most of the work, and then each doubling
-# buys less. The stories have few words to offer, so the same count was made,
-# and recorded, on books in the public domain, with one tokenizer trained at
-# full size and cut back (exercise 2 shows why it may be).
+def show_fertility(rows):
+    show_table([{"V": f"{V:,}", "tokens per word": f"{words:.2f}",
+                 "bytes per token": f"{size:.2f}"}
+                for V, words, size in rows])
+
+show_fertility(here)
 
 # %%
 from course_lib.showing import load_result
 
 books = load_result("vocabulary.json")
-print(books["text"])
-print(f"{books['training_bytes']:,} bytes to learn from, "
-      f"{books['test_documents']} other books to count on, "
-      f"{books['provenance']['date']}")
-for row in books["rows"]:
-    print(f"V = {row['vocab_size']:6,}  {row['tokens_per_word']:.2f} "
-          f"tokens a word  {row['bytes_per_token']:.2f} bytes a token")
+print(f"Books: {books['training_bytes']:,} bytes to learn from,",
+      f"{books['test_documents']} other books to count on.")
+show_fertility([(row["vocab_size"], row["tokens_per_word"],
+                 row["bytes_per_token"]) for row in books["rows"]])
 
-# %% mystnb={"figure": {"caption": "Fertility against vocabulary size. No curve can go below the dotted line, one token a word, and none quite reaches it: a full stop after a word is a token too.", "name": "fig-fertility"}, "image": {"alt": "Tokens per word against vocabulary size on a logarithmic axis, for the corpus at hand and for books. Both curves fall steeply at first and then flatten; the books' curve falls slightly even at 50,304."}}
+# %% mystnb={"figure": {"caption": "Fertility against vocabulary size. No curve can go below the dotted line, one token a word, and none quite reaches it: a full stop after a word is a token too.", "name": "fig-fertility"}, "image": {"alt": "Tokens per word against vocabulary size on a logarithmic axis, for the corpus at hand and for books. Both curves fall steeply at first and then flatten; the books' curve falls slightly even at 50,304."}} tags=["hide-input"]
 plt.semilogx(*zip(*[row[:2] for row in here]), "o-", base=2,
              label=f"this corpus ({corpus.name.split('/')[-1]})")
 plt.semilogx([row["vocab_size"] for row in books["rows"]],
@@ -602,17 +620,20 @@ plt.legend()
 plt.show()
 
 # %% [markdown]
+# The first merges do most of the work, and then each doubling takes off less:
+# the curves of {numref}`fig-fertility` flatten.
+#
 # ### What an entry costs
 #
-# The curves of {numref}`fig-fertility` flatten, so each doubling buys less.
-# What does it cost? Every entry of the vocabulary is a row of C numbers in the
-# {term}`embedding`, which serves as the output head as well. Chapter 1 counted
-# them.
+# Every entry of the vocabulary is a row of C numbers in the table of
+# {term}`embeddings <embedding>`, which serves as the output head as well.
+# Chapter 1 counted them.
 #
 # :::{admonition} Predict
 # :class: hint
-# Take the full model and change nothing but V. What share of its parameters do
-# the embeddings hold, and what happens to the {term}`FLOP` that a token costs?
+# Take the full model and change nothing but V, from the smallest to the largest
+# of these vocabularies. How do the share of the table in the model's parameters
+# and the {term}`FLOPs <FLOP>` that a token costs change?
 # :::
 
 # %%
@@ -621,28 +642,39 @@ from dataclasses import replace
 from course_lib.model import count_parameters, flops_per_token
 
 full = load_preset("full").model
+rows = []
 for row in books["rows"]:
     config = replace(full, vocab_size=row["vocab_size"])
     parts = count_parameters(config)
     row["flop_per_token"] = flops_per_token(config)
-    print(f"V = {row['vocab_size']:6,}  {parts.total / 1e6:4.1f}M "
-          f"parameters, {parts.token_embedding / parts.total:3.0%} in "
-          f"the embedding, {row['flop_per_token'] / 1e6:3.0f} MFLOP "
-          "a token")
+    share = parts.token_embedding / parts.total
+    rows.append({
+        "V": f"{row['vocab_size']:,}",
+        "model": f"{parts.total / 1e6:.1f}M",
+        "of it table": f"{share:.0%}",
+        "MFLOP per token": f"{row['flop_per_token'] / 1e6:.0f}"})
+show_table(rows)
+
+# %% tags=["remove-cell"]
+assert 0.49 < share < 0.51
+assert 1.7 < (books["rows"][-1]["flop_per_token"]
+              / books["rows"][0]["flop_per_token"]) < 2
 
 # %% [markdown]
-# Fewer tokens, but dearer ones. What a budget buys is text read, so the honest
-# unit is the training cost of a byte,
+# The share of the table grows from next to nothing to half, and the FLOPs of a
+# token nearly double: there are fewer tokens, but costlier ones.
+#
+# A budget pays for text, however it is cut. So costs are compared per byte,
 #
 # $$
 # \text{FLOP per byte} =
 # \frac{\text{FLOP per token}(V)}{\text{bytes per token}(V)},
 # $$ (eq-flop-per-byte)
 #
-# and {eq}`eq-flop-per-byte` has a valley: small vocabularies pay with length,
-# large ones at the head.
+# and {eq}`eq-flop-per-byte` has a minimum: small vocabularies pay with more
+# tokens, large ones with a costlier head.
 
-# %% mystnb={"figure": {"caption": "What a byte of books costs in training, for the full model with different vocabularies. The circle marks the cheapest of those tried, the star 50,304.", "name": "fig-flop-per-byte"}, "image": {"alt": "FLOP per byte of text for the full model against vocabulary size on a logarithmic axis. The curve falls to a minimum at medium sizes, marked by a circle, and rises again towards 50,304, marked by a star."}}
+# %% mystnb={"figure": {"caption": "What a byte of books costs in training, for the full model with different vocabularies. The circle marks the cheapest of those tried, the star 50,304.", "name": "fig-flop-per-byte"}, "image": {"alt": "FLOP per byte of text for the full model against vocabulary size on a logarithmic axis. The curve falls to a minimum at medium sizes, marked by a circle, and rises again towards 50,304, marked by a star."}} tags=["hide-input"]
 cost = [row["flop_per_token"] / row["bytes_per_token"] / 1e6
         for row in books["rows"]]
 sizes = [row["vocab_size"] for row in books["rows"]]
@@ -661,22 +693,21 @@ print(f"cheapest: V = {sizes[best]:,}; 50,304 costs "
 # %% [markdown]
 # So why 50,304? It is GPT-2's 50,257 (256 bytes, 50,000 merges, end-of-text)
 # rounded up to a multiple of 64, because a GPU multiplies matrices in tiles
-# and a ragged edge wastes part of one.
+# and a last tile that is only partly filled costs as much as a full one.
 
 # %%
 gpt2 = 256 + 50_000 + 1
 print(gpt2, "->", -(-gpt2 // 64) * 64, "=", -(-gpt2 // 64), "x 64")
 
 # %% [markdown]
-# The 50,257 were chosen for models of which even the smallest is more than
-# twice as large as this one {cite}`radford2019`, and
-# {numref}`fig-flop-per-byte` argues against it here: it makes a byte dearer to
-# read, and half of the parameters sit in a table of which a token, on its way
-# in, uses one row. What the figure leaves out is that a context that spans
-# more text, and a larger table, may also predict better. Only training can
-# settle that. This book keeps 50,304 at full size, because it rebuilds a
-# recipe and wants to be compared with it. The smaller presets, which have less
-# to say, take less.
+# GPT-2's smallest model is more than twice as large as ours {cite}`radford2019`,
+# so the same table is a smaller part of it. For ours
+# {numref}`fig-flop-per-byte` argues against so many entries: a byte becomes
+# costlier to read, and half of the parameters sit in a table of which a token,
+# on its way in, uses one row. What the figure leaves out is that a context that
+# spans more text, and a larger table, may also predict better. Only training can
+# settle that. This book keeps 50,304 at full size, because it rebuilds a recipe
+# and wants to be compared with it. The smaller presets have fewer.
 #
 # ## Whose words are these?
 #
@@ -704,27 +735,138 @@ print(gpt2, "->", -(-gpt2 // 64) * 64, "=", -(-gpt2 // 64), "x 64")
 # before you publish a model that has learned from it.
 #
 # One consequence is technical. A book that occurs twice can end up on both
-# sides of the split that comes next, so a validation loss on BookCorpus is
-# somewhat too good.
+# sides of the split between training and validation text, so a validation loss
+# on BookCorpus is somewhat too good.
+#
+# ## Which text would you take today?
+#
+# These are the texts that `course prepare --corpus ...` takes, with sizes and
+# licences as their pages state them:
+
+# %% tags=["hide-input"]
+from course_lib.text.listed_books import listed_books
+
+N_TOKENS = 1.1e9    # in BookCorpus, as the recipe of 2023 counted them
+our_books = load_result("long_run.json")["run"]["files"].values()
+books_size = sum(side["bytes"] for side in our_books)
+bookcorpus_size = N_TOKENS * books["rows"][-1]["bytes_per_token"]
+columns = "`--corpus`", "size, licence"
+show_table([dict(zip(columns, row)) for row in (
+    ("`stories:100000`, made-up stories: plain words, no facts",
+     "any size, MIT as this package"),
+    (f"`books`, {len(listed_books()):,} books, mostly old novels",
+     f"{books_size / 1e9:.1f} GB, public domain in the US"),
+    ("`hub:roneneldan/TinyStories`, stories for children, written by "
+     "GPT-3.5 and GPT-4", "1.9 GB, CDLA-Sharing 1.0"),
+    ("`bookcorpus`, novels of living authors, in lower case",
+     f"{bookcorpus_size / 1e9:.0f} GB, unknown"),
+    ("`my-texts/`, your files: .txt, .jsonl, .parquet",
+     "yours to find out"))])
+
+# %% [markdown]
+# `hub:` reads and tokenizes all of a dataset, so look at its size first.
+#
+# Two questions come before the size. *May I?* Copyright runs out country by
+# country: what is in the public domain in the United States may be protected
+# where you live, often until long after the author's death. A licence on a
+# dataset's page is what the uploader says, and holds only if it was theirs to
+# give: the page of `hub:sedthh/gutenberg_english#TEXT`, a far larger collection
+# of books, says MIT, a licence for programs, which adds nothing to old books.
+# TinyStories' licence lets you use the text, and asks that the text, where you
+# pass it on, keeps the licence. Text that another model wrote comes with the
+# terms of that model's maker as well. Pages from the web, which large models are
+# trained on, are usually licensed as a collection; each page still belongs to
+# its author.
+#
+# *What will it say?* A model goes on as its text would. Old novels give it good
+# prose and the prejudices of their time, TinyStories small words and small
+# plots, mail and chats the names and addresses of people, which a model can
+# repeat word for word {cite}`carlini2021`. So read some documents drawn at
+# random before you train. What you find twenty times in them, a licence, a page
+# header, a menu, the model will write too; `books:my-texts/` instead of
+# `my-texts/` takes the usual additions out of books. On simple text a small model
+# becomes fluent soonest {cite}`eldan2023`: for a first run take the stories, and
+# `books` for real prose.
+#
+# ## How much text is enough?
+#
+# Best is so much that the training reads nothing twice. Text that is read again is
+# worth less each time, and {cite:t}`muennighoff2023` measured how fast. Their
+# formula and the law of [chapter 2](02_scaling_laws.ipynb), which was fitted to
+# books, say what the model of [chapter 7](07_speaks.ipynb) would have lost if its
+# tokens had come from less text, read several times.
+#
+# :::{admonition} Predict
+# :class: hint
+# How often can the text be read before the loss is worse by a tenth of a nat,
+# compared with as many tokens of new text?
+#
+# - twice
+# - about eight times
+# - about thirty times
+# :::
+
+# %%
+from course_lib.recipes import find_recipe
+from course_lib.scaling import fit
+from course_lib.scaling.laws import repeated
+
+evening = find_recipe("modern").at(load_preset("evening"))
+ladder = stages.ladder(evening)
+law = fit(*ladder.runs).law
+long_run = load_result("long_run.json")
+N, D = long_run["parameters"], long_run["training"]["tokens"]
+size = D * ladder.held_out["bytes"] / ladder.held_out["tokens"]
+lost = {passes: float(repeated(law, N, D, D / passes) - law.loss(N, D))
+        for passes in (1, 2, 4, 8, 16, 32)}
+print(f"{N / 1e6:.1f}M parameters on {D / 1e6:.0f}M tokens")
+show_table([{"text": f"{size / passes / 1e6:.0f} MB", "passes": passes,
+             "nats lost": f"{nats:.3f}"}
+            for passes, nats in lost.items()])
+print(f"the full model: {bookcorpus_size / 1e9:.1f} GB, in four passes "
+      f"{bookcorpus_size / 4e9:.1f} GB")
+
+# %% tags=["remove-cell"]
+from course_lib.runs import MANY_PASSES
+
+assert lost[1] == 0 and lost[4] < 0.05 and 0.08 < lost[8] < 0.13
+assert lost[16] > 2 * lost[8] and MANY_PASSES == 16
+assert 20e6 < size / 4 < 30e6 and 1e9 < bookcorpus_size / 4 < 1.5e9
+
+# %% [markdown]
+# About eight times. Four passes lose some hundredths of a nat, and beyond eight
+# the loss grows fast.
+#
+# So what a run reads in about four passes is enough: for that model a few dozen
+# books, for the full one more than a gigabyte. With less text, take a smaller
+# model and fewer tokens, or {term}`fine-tune <fine-tuning>` a model that is
+# trained already ({doc}`how <../book/running>`). Two warnings. Muennighoff's
+# formula was fitted to text from the web and mostly to larger models, so its
+# figures are a guide. And it knows no {term}`overfitting`: after many passes the
+# loss on held-out text does not only stop falling, it rises
+# ([chapter 4](04_training.ipynb)). `course prepare` warns where a plan has more
+# than sixteen passes.
 #
 # ## What is kept back?
 #
 # The loss on text that was trained on says how well a model remembers. So a
 # part of the documents is never shown to it: the *validation* or
-# {term}`held-out text`. Which part
-# that is must depend on neither chance nor order, or adding a file next month
-# would move documents from one side to the other.
+# {term}`held-out text`. Which part that is must depend on neither chance nor
+# order, or adding a file next month would move documents from one side to the
+# other.
 
 # %%
+from course_lib.text import choose_split, is_validation, split_document
+
 show_source(is_validation)
 show_source(split_document)
 
 # %% [markdown]
-# A hash is a fingerprint of the text, a number spread evenly over its range.
-# Whether it falls in the lowest 5%, `VALIDATION` in the code, decides, and for
-# one text always in the same way. Whole documents are held out, because the
-# sentence after one that was trained on is too easy a question. For the same
-# reason a document of BookCorpus, whose rows are single sentences, is a
+# A hash is a fingerprint of the text, a number spread evenly over its range. A
+# text is held out if its hash falls in the lowest 5% (`VALIDATION` in the code),
+# so the answer for one text is always the same. Whole documents are held out,
+# because the sentence after one that was trained on is too easy a question. For
+# the same reason a document of BookCorpus, whose rows are single sentences, is a
 # thousand rows.
 
 # %%
@@ -735,10 +877,10 @@ print("rule for three texts:", choose_split(
     [text for text in texts if text not in held][:3]))
 
 # %% [markdown]
-# Three documents may well leave nothing to validate on. The fall-back,
-# `tail`, then keeps the end of every document. It is second best, since the
-# held-out text continues what was trained on, and so the run records which
-# rule it used.
+# Three documents may well leave nothing to validate on. The second rule,
+# `tail`, then keeps back the end of every document. It is second best, since the
+# held-out text continues what was trained on, so the run records which rule it
+# used.
 #
 # ## Padding or packing?
 #
@@ -747,8 +889,8 @@ print("rule for three texts:", choose_split(
 #
 # :::{admonition} Predict
 # :class: hint
-# How many tokens has a sentence, would you say, and what share of the rows was
-# filler then?
+# How many tokens does a sentence of this corpus have, and what share of rows of
+# 64 tokens would be filler?
 # :::
 
 # %%
@@ -762,7 +904,7 @@ print(f"{len(length):,} sentences of {length.mean():.1f} tokens")
 print(f"padding: {padded:.0%} of all positions; "
       f"{(length > 64).mean():.1%} of the sentences are cut")
 
-# %% mystnb={"figure": {"caption": "Sentence lengths in the corpus at hand, in tokens. A row of 64 positions is filled up to the dashed line, whatever the sentence needs.", "name": "fig-padding"}, "image": {"alt": "Histogram of sentence lengths in tokens. Most sentences lie far below 64, the fixed row length, which is drawn as a vertical line; the area between them is padding."}}
+# %% mystnb={"figure": {"caption": "Sentence lengths in the corpus at hand, in tokens. A row of 64 positions is filled up to the dashed line, whatever the sentence needs.", "name": "fig-padding"}, "image": {"alt": "Histogram of sentence lengths in tokens. Most sentences lie far below 64, the fixed row length, which is drawn as a vertical line; the area between them is padding."}} tags=["hide-input"]
 plt.hist(length, bins=np.arange(0, 100, 2), color=plots.PALETTE[0])
 plt.axvline(64, color=plots.PALETTE[1], linestyle="--")
 plt.annotate("row length of 2023", (64, plt.ylim()[1] * 0.8), (5, 0),
@@ -772,8 +914,10 @@ plt.ylabel("sentences")
 plt.show()
 
 # %% [markdown]
-# Most sentences in {numref}`fig-padding` are far shorter than a row of 2023. With
-# sentences of $n$ tokens in rows of $L$ positions, the share of positions
+# Most sentences in {numref}`fig-padding` are far shorter than a row of 2023, and
+# most positions are filler.
+#
+# With sentences of $n$ tokens in rows of $L$ positions, the share of positions
 # that hold nothing is
 #
 # $$
@@ -786,19 +930,20 @@ plt.show()
 # and for the bill, since a GPU multiplies filler like anything else.
 
 # %%
-N_SENTENCES, N_TOKENS, L = 74_004_228, 1.1e9, 64
+N_SENTENCES, L = 74_004_228, 64
 n = N_TOKENS / N_SENTENCES
-print(f"{n:.1f} tokens a sentence, {1 - n / L:.0%} wasted")
+print(f"{n:.1f} tokens a sentence; wasted: {1 - n / L:.0%}, or "
+      f"{1 - (n + 1) / L:.0%} with the end-of-text of each row as text")
 flop = flops_per_token(full, T=L)
 print(f"planned {flop * N_TOKENS:.2g} FLOP, "
       f"spent {flop * N_SENTENCES * L:.2g}")
 
 # %% [markdown]
-# More than three quarters of the money, or three quarters if the end-of-text
-# that closes each row counts as text, as in [chapter 4](04_training.ipynb).
-# {term}`Packing <packing>` spends none on filler:
-# it lays all documents end to end, with one end-of-text token in front of the
-# first and one after each.
+# That is where most of the money of 2023 went. ([Chapter 4](04_training.ipynb)
+# counts the end-of-text as text.) {term}`Packing <packing>` spends none on
+# filler: it lays all documents end to end, with one end-of-text token in front
+# of the first and one after each. {numref}`fig-rows` shows some sentences both
+# ways; the GPU computes every cell of both pictures.
 
 # %%
 strip = [tokenizer.eot]
@@ -806,7 +951,7 @@ for text in texts[:50]:
     strip += tokenizer.encode(text) + [tokenizer.eot]
 print(f"{len(strip):,} tokens in one strip")
 
-# %% mystnb={"figure": {"caption": "The same sentences in rows of one length, padded and packed. A colour is a sentence, a pale cell a position without text.", "name": "fig-rows"}, "image": {"alt": "Above, a row for each sentence, most of each row pale; below, the same sentences one after another in a few rows with hardly a pale cell."}}
+# %% mystnb={"figure": {"caption": "The same sentences in rows of one length, padded and packed. A colour is a sentence, a pale cell a position without text.", "name": "fig-rows"}, "image": {"alt": "Above, a row for each sentence, most of each row pale; below, the same sentences one after another in a few rows with hardly a pale cell."}} tags=["hide-input"]
 from course_lib.showing import draw_rows
 
 few_rows = [tokenizer.encode(sentence) + [tokenizer.eot]
@@ -814,17 +959,17 @@ few_rows = [tokenizer.encode(sentence) + [tokenizer.eot]
 draw_rows(few_rows, width=64);
 
 # %% [markdown]
-# In {numref}`fig-rows` the GPU computes every cell of both pictures.
-#
 # That is all of packing. Windows, rows as long as the context, are cut later,
 # when a batch is asked for, wherever the cut falls. The package writes the
 # same numbers to a file and adds three things. It encodes a long document in
 # *pieces*, so that no book fills the memory; a piece ends only where no token
-# could reach across, and `whole` says that it was the document's last. It takes the
+# could reach across, and `whole` marks a document's last piece. It takes the
 # fastest encoder that agrees with the library. And with a `source`, the name
 # of what is read, an interrupted packing goes on from its last save.
 
 # %%
+from course_lib.text import pack
+
 show_source(pack)
 
 # %% tags=["remove-cell"]
@@ -838,13 +983,14 @@ with TemporaryDirectory() as folder:
 # %% [markdown]
 # A window may now begin in the middle of one story and end in the middle of
 # the next. Attention can look across the border; end-of-text tells it that
-# there is one, and the model can learn to respect it. Sampling will use the same
-# token to know when a story is over.
+# there is one, and the model can learn to ignore what lies before. Sampling will
+# use the same token to know when a story is over.
 
 # %%
 train, val = stages.tokens(preset)
-for name, value in train.header.items():
-    print(f"{name:10} {value}")
+show_table([{"header": name, "value": train.header[name]}
+            for name in ("tokenizer", "vocab_size", "dtype",
+                         "documents", "tokens", "bytes")])
 colored_tokens(tokenizer, train.ids[:60].tolist())
 
 # %% [markdown]
@@ -868,33 +1014,34 @@ assert (val.ids == tokenizer.eot).sum() == val.documents + 1
 # ### How long does it take?
 #
 # The 2023 recipe encoded a sentence whenever a row was asked for. Packing
-# encodes everything once, with a second, faster library, tiktoken. It is given
-# our tokens with their ids, and joins whichever neighbours spell the token
-# with the smallest id. Ids were handed out merge by merge, so that is BPE
-# again, except where two pairs spell one token. So each file begins by
-# comparing a sample, and if one id differs the first library does the work.
+# encodes everything once.
 #
 # :::{admonition} Predict
 # :class: hint
 # The full model trains on 1.1 billion tokens of four to five bytes each. One
-# sentence at a time on one core, is encoding them a matter of minutes, hours
-# or days? And does the memory that packing takes grow with the text?
+# sentence at a time on one core, how long does encoding them take?
+#
+# - minutes
+# - hours
+# - days
 # :::
 
-# %%
+# %% tags=["hide-input"]
 recorded = load_result("packing.json")
-size = N_TOKENS * books["rows"][-1]["bytes_per_token"] / 1e6
-print(f"{recorded['rows']:,} sentences of books, "
-      f"{recorded['vocab_size']:,} entries,",
-      recorded["provenance"]["device"])
-print(f"{'':23}   1 core      2 cores, and for {size / 1e3:.1f} GB")
 one, two = (recorded["speeds_by_cores"][cores] for cores in ("1", "2"))
-for way in one:
-    a, b = (part[way]["megabytes_per_second"] for part in (one, two))
-    print(f"{way:23} {a:5.1f} MB/s {b:5.1f} MB/s "
-          f"{size / b / 60:4.0f} minutes")
+print(f"{bookcorpus_size / 1e9:.1f} GB, by the speed on "
+      f"{recorded['rows']:,} sentences,\n"
+      f"V = {recorded['vocab_size']:,}, on",
+      recorded["provenance"]["device"])
 
-# %% mystnb={"figure": {"caption": "Packing 100 MB of books on two cores, reading the files included (the table above starts from text in memory, and is faster for it). Recorded.", "name": "fig-packing"}, "image": {"alt": "Two charts over megabytes packed, from 0 to 100. Left, seconds: nearly a straight line through the origin. Right, gigabytes of memory: a nearly level line, far above zero."}}
+def took(speed):
+    """Minutes that the whole text takes."""
+    return bookcorpus_size / speed["megabytes_per_second"] / 6e7
+
+show_table([{"way": way, "minutes, 1 core": f"{took(one[way]):.0f}",
+             "2 cores": f"{took(two[way]):.0f}"} for way in one])
+
+# %% mystnb={"figure": {"caption": "Packing 100 MB of books on two cores, reading the files included (the table above starts from text in memory, and is faster for it). Recorded.", "name": "fig-packing"}, "image": {"alt": "Two charts over megabytes packed, from 0 to 100. Left, seconds: nearly a straight line through the origin. Right, gigabytes of memory: a nearly level line, far above zero."}} tags=["hide-input"]
 done = [point["bytes"] / 1e6 for point in recorded["curve"]]
 fig, axes = plt.subplots(1, 2, figsize=(8, 2.8))
 for ax, key, unit, label in zip(
@@ -906,6 +1053,7 @@ for ax, key, unit, label in zip(
 plt.show()
 
 # %% tags=["remove-cell"]
+assert 10 < took(one["one sentence at a time"]) < 60
 curve = recorded["curve"]
 middle = curve[len(curve) // 2]
 share = middle["bytes"] / curve[-1]["bytes"]
@@ -919,30 +1067,42 @@ for part in (one, two):
     assert part["course_lib"]["times_the_first"] > 2.5
 
 # %% [markdown]
-# In the table the first row and the third use one core in either column.
-# `datasets.map`, the usual tool of Hugging Face's library `datasets`, shares
-# the rows out to processes that still call the first library. tiktoken is what
-# helps. The package also joins, counts, checks and writes, which costs it more
-# than a third on one core, and a second core makes up for that. Minutes are
-# little beside a day of training, but the 2023 way takes them in every
-# {term}`epoch`, that is, every pass over the text, and again in every run.
-# Memory does not grow with the text ({numref}`fig-packing`), which comes in and
-# goes out a few megabytes at a time.
+# Minutes. That is little beside a day of training, but the 2023 way takes them
+# in every {term}`epoch`, that is, every pass over the text, and again in every
+# run. Packing takes them once, and its memory does not grow with the text
+# ({numref}`fig-packing`), which comes in and goes out a few megabytes at a time.
+#
+# :::{admonition} How packing is made faster
+# :class: dropdown
+# `pack` uses a second library, tiktoken. It is given our tokens with their ids,
+# and joins whichever neighbours spell the token with the smallest id. Ids were
+# handed out merge by merge, so that is BPE again, except where two pairs spell
+# one token. So a sample of the text is encoded with both first, and if one id
+# differs, the first library does the work.
+#
+# In the table, *one sentence at a time* and *tiktoken, one thread* use one core
+# in either column. `datasets.map`, the usual tool of Hugging Face's library
+# `datasets`, shares the rows out to processes that still call the first library.
+# The package also joins, counts, checks and writes, which costs time on one core;
+# a second core makes up for it.
+# :::
 #
 # ## Which windows make a batch?
 #
-# The last piece is the order. Training reads the windows shuffled, each once
+# What is left is the order. Training reads the windows shuffled, each once
 # per epoch. The usual way keeps a shuffled iterator and must save its
 # state to be resumed. There is a simpler one: make the {term}`batch` a *pure
 # function* of the seed and the step. Ask for step 1,000 and you get the batch
 # of step 1,000, whatever happened before.
 
 # %%
+from course_lib.text import Tokens
+
 show_source(Tokens.batch)
 
 # %% [markdown]
-# The shuffle is made anew from the seed and the number of the epoch, so
-# nothing need be kept. `shift` starts each epoch's windows elsewhere, so that
+# The shuffle is made anew from the seed and the number of the epoch, so nothing
+# has to be saved. `shift` starts each epoch's windows elsewhere, so that
 # the cuts do not always fall on the same words. With several processes, one
 # for each GPU, `world` is how many there are and `rank` which one asks. The
 # targets are the inputs shifted by one: at each position the right answer is
@@ -987,8 +1147,10 @@ assert (targets[:, :-1] == ids[:, 1:]).all()
 # A tokenizer is trained, and what it has not seen it must still be able to
 # write: put all 256 bytes into the alphabet, and check that decoding returns
 # the text. BPE is counting and merging; a page of Python gives the library's
-# tokenizer to the last id. More entries mean shorter text and dearer tokens,
-# and a byte is cheapest to train on with far fewer of them than 50,304. Whole
+# tokenizer to the last id. More entries mean fewer and costlier tokens, and a
+# byte is cheapest to train on with far fewer of them than 50,304. Choose a text
+# by what you may do with it and by what you want to hear again; a few passes
+# over it are nearly as good as new text, many are not. Whole
 # documents are held out by a hash of their text. Packing wastes nothing where
 # padding wasted three quarters of the compute of 2023, and a batch that is a
 # pure function of seed and step needs no memory.

@@ -9,19 +9,16 @@
 # %% [markdown]
 # # Training: one step by hand, then all of them
 #
-# We have a model that maps tokens to logits and a file of tokens without a
-# gap in it. Training joins the two: show the model a batch, measure how
-# surprised it was, move every weight a little, repeat. This chapter does one
-# such step in the open, adds what separates a loop that works from one that
-# works by luck, runs it, kills it, and resumes it. Then it solves a small
-# mystery: how a published run came to report a {term}`perplexity` that cannot exist.
+# How do random weights come to know English? By one operation, repeated: show
+# the model a batch, measure how surprised it was, move every weight a little.
+# This chapter takes one such step in the open, adds what separates a loop that
+# works from one that works by luck, runs it, kills it, and resumes it. Then it
+# solves a small mystery: how a published run came to report a
+# {term}`perplexity` that cannot exist.
 
-# %%
-from course_lib import stages
-from course_lib.presets import load_preset
-from course_lib.showing import card, plots, show_source
+# %% tags=["remove-input"]
+from course_lib.showing import card, plots
 
-preset = load_preset()  # $COURSE_SCALE: smoke, laptop or full
 plots.use_style()
 card("04_training", needs="chapters 0, 1 and 3; chapter 2 for its bet",
      gives="a trained GPT, and a bill that you can check",
@@ -36,8 +33,11 @@ card("04_training", needs="chapters 0, 1 and 3; chapter 2 for its bet",
 # an exercise with its answer printed beside it.
 
 # %%
+from course_lib import stages
+from course_lib.presets import load_preset
 from course_lib.showing import print_text
 
+preset = load_preset()  # $COURSE_SCALE: smoke, laptop or full
 train_tokens, val_tokens = stages.tokens(preset)
 tokenizer = stages.tokenizer(preset)
 T = preset.model.context_length
@@ -62,15 +62,16 @@ print(f"loss {loss.item():.3f} nats; ln V = "
       f"{math.log(preset.model.vocab_size):.3f}")
 
 # %% [markdown]
-# Almost $\ln V$, as {doc}`chapter 1 <01_architecture>` found for a newborn
+# Almost $\ln V$, as {doc}`chapter 1 <01_architecture>` found for an untrained
 # model. If the first loss of a run is far from it, stop: something is wrong
 # before anything was learned.
 #
-# Backwards now. One call fills `.grad` of every weight with the slope of the
-# loss. For that it needs what the parts computed on the way: the forward pass
-# leaves it in memory, and the backward pass uses it up ({numref}`fig-memory`).
+# Backwards now. `loss.backward()` fills `.grad` of every weight with the slope
+# of the loss in that weight. For this it needs what each part computed on the
+# way: the forward pass keeps it in memory, and the backward pass frees it again
+# ({numref}`fig-memory`).
 
-# %% mystnb={"figure": {"caption": "A batch's way through memory, counted in the tensors that PyTorch keeps. Forward, each part leaves some behind; backward, the last is used first. The weights are not in it.", "name": "fig-memory"}, "image": {"alt": "Bars that climb from the embedding through each block to the head and loss, then descend in reverse order as the backward pass gives each part's memory back."}}
+# %% mystnb={"figure": {"caption": "A batch's way through memory, counted in the tensors that PyTorch keeps. Forward, each part leaves some behind; backward, the last is used first. The weights are not in it.", "name": "fig-memory"}, "image": {"alt": "Bars that climb from the embedding through each block to the head and loss, then descend in reverse order as the backward pass gives each part's memory back."}} tags=["hide-input"]
 from course_lib.showing import draw_memory
 
 draw_memory(model, ids[:2], targets[:2]);
@@ -81,8 +82,12 @@ draw_memory(model, ids[:2], targets[:2]);
 #
 # :::{admonition} Predict
 # :class: hint
-# How much lower will the loss on these rows be after one step: a thousandth of
-# a nat, a tenth, or more? And how far will one weight have moved?
+# How much lower will the loss on these rows be after one step? And how far will
+# one weight have moved?
+#
+# - a thousandth of a nat
+# - a hundredth
+# - a tenth or more
 # :::
 
 # %%
@@ -105,21 +110,39 @@ assert moved * slope < 0
 assert abs(abs(moved) / preset.learning_rate - 1) < 0.02
 
 # %% [markdown]
-# The loss on these eight rows fell by far more than a tenth, which promises
+# The loss on these eight rows fell by more than a tenth of a nat, which promises
 # nothing for other rows; and a real run does not begin with a step as long as
-# this, as we will see. The weight went against its {term}`gradient`, but by the
-# learning rate, however small the gradient was. That is the {term}`optimizer`'s
-# doing, {term}`AdamW` {cite}`loshchilov2019`. For each weight it keeps two
-# running averages, of the gradient and of its square, and steps along the first
-# divided by the root of the second, which is the gradient's usual size. So a
-# weight that rarely hears anything still learns when it does. After a single
-# batch both averages know one gradient, and of the quotient only the sign is
-# left. `betas` say how much of each average survives a step. The W stands for
-# {term}`weight decay`: every matrix shrinks a little at each step, and what is
-# not renewed by the data fades. Vectors (norms and biases) are left out. The
-# function below makes this optimizer and two others, on which more in chapter 6.
+# this, as we will see. The weight went against its {term}`gradient`, but by just
+# the learning rate, however small the gradient was.
+#
+# Why it moves so is a matter of the {term}`optimizer`, {term}`AdamW`
+# {cite}`loshchilov2019`. For each weight $w$ with gradient $g$ it keeps two
+# running averages, and at step $t$ it does this:
+#
+# $$
+# \begin{aligned}
+# m &\leftarrow \beta_1 m + (1 - \beta_1)\, g &
+# \hat m &= m / (1 - \beta_1^t) \\
+# v &\leftarrow \beta_2 v + (1 - \beta_2)\, g^2 &
+# \hat v &= v / (1 - \beta_2^t) \\
+# w &\leftarrow w - \eta\,\Big(\frac{\hat m}{\sqrt{\hat v} + \epsilon}
+# + \lambda w\Big)
+# \end{aligned}
+# $$ (eq-adamw)
+#
+# The betas say how much of an average survives a step. Both averages begin at
+# zero, and so are too small at first; the divisions on the right correct that.
+# Then $\hat m$ is the mean gradient, $\sqrt{\hat v}$ its usual size, and a
+# weight moves by the {term}`learning rate` $\eta$ times their quotient. After
+# the first step that is $g / |g|$, or $\pm 1$; later it is small where the
+# gradient keeps changing its sign, and it stays the same where all gradients are
+# twice as large. $\lambda$ is the {term}`weight decay`, the W of the name: every
+# matrix shrinks a little at each step, and what the data does not renew fades.
+# Vectors (norms and biases) are left out, and $\epsilon$ keeps the quotient finite.
+# The function below makes this optimizer and two others, for chapter 6.
 
 # %%
+from course_lib.showing import show_source
 from course_lib.training import make_optimizer
 
 show_source(make_optimizer)
@@ -128,8 +151,8 @@ show_source(make_optimizer)
 # ## What makes a step safe?
 #
 # That is all of training. The rest of the chapter is about doing it hundreds
-# or thousands of times without accidents. Here is the step of the package, and
-# what is new in it we take in turn. (`loss_of` is `model.loss`, unless several
+# or thousands of times without accidents. Here is the step of the package; we
+# take what is new in it in turn. (`loss_of` is `model.loss`, unless several
 # GPUs share a step: then it also averages their gradients.)
 
 # %%
@@ -139,10 +162,9 @@ show_source(train_step)
 
 # %% [markdown]
 # **{term}`Accumulation`.** The loop over parts is for machines with little
-# memory. A batch that does not fit is done in turns, each weighted by its share
-# of the rows, and the gradients of the turns add up to those of the whole. That
-# is a claim, so here is its test, in double precision, where rounding cannot
-# hide a mistake.
+# memory. A batch that does not fit is done in parts, each weighted by its share
+# of the rows, and their gradients add up to that of the whole. That is a claim,
+# so here is its test, in double precision, where rounding cannot hide a mistake.
 
 # %%
 import copy
@@ -163,20 +185,29 @@ assert worst < 1e-12
 
 # %% [markdown]
 # **Sixteen bits.** A GPU multiplies numbers of 16 bits many times faster than
-# those of 32. There are two ways to spend the 16: for digits, or for range.
+# those of 32. There are two ways to spend the 16: for digits, which float16
+# does, or for range, as bfloat16 does.
 #
 # :::{admonition} Predict
 # :class: hint
-# Some gradients are as small as 0.00000001. Which of the three formats below
-# can hold that?
+# Some gradients are as small as 0.00000001. Which formats can hold that?
+#
+# - only float32
+# - float32 and bfloat16
+# - float32 and float16
+# - all three
 # :::
 
 # %%
-for name in ("float32", "bfloat16", "float16"):
-    kind = torch.finfo(getattr(torch, name))
-    least = kind.smallest_normal * kind.eps  # with one digit left
-    print(f"{name:8}  largest {kind.max:.0e}, smallest {least:.0e}, "
-          f"after 1 comes 1 + {kind.eps:.0e}")
+from course_lib.showing import show_table
+
+kinds = [torch.finfo(getattr(torch, name))
+         for name in ("float32", "bfloat16", "float16")]
+show_table([{"format": kind.dtype, "largest": f"{kind.max:.0e}",
+             "smallest": f"{kind.smallest_normal * kind.eps:.0e}",
+             "after 1 comes": f"1 + {kind.eps:.0e}"} for kind in kinds])
+
+# %%
 small = torch.tensor(1e-8)
 print("in float16:            ", small.half().item())
 print("times 65,536, and back:",
@@ -191,20 +222,24 @@ assert small.half() == 0 and (small * 65_536).half() > 0
 assert sizes.half().min() == 0
 
 # %% [markdown]
-# bfloat16 keeps the range of float32 and gives up digits. Only the products
-# are done in it: the weights and AdamW's averages stay in float32, and so do
-# the sums inside a softmax, a norm or the loss, which makes it
-# {term}`mixed precision`. GPUs have units for it since the A100. Many
-# processors have instructions for it too, but some only imitate it, and some
-# virtual machines name instructions that end the process. So the course does
-# not ask the machine what it can do. A child process takes a few steps in
-# either format, and if it dies, only the child does:
+# bfloat16 holds it, since it keeps the range of float32 and gives up digits; in
+# float16 it becomes zero, unless it is multiplied by a large number first.
+#
+# Either way only the products are done with so few bits. The weights and
+# AdamW's averages stay in float32, and so do the sums inside a softmax, a norm
+# or the loss, which makes it {term}`mixed precision`. GPUs have units for
+# bfloat16 since the A100. On processors it depends: some have instructions for
+# it, some only imitate it, and some virtual machines claim instructions that
+# then crash the process. So the trainer does not believe what a processor says
+# of itself. A child process takes a few steps in either format (if one crashes,
+# it is the child that ends), and the format whose step is faster is stored in
+# the run, where a resume finds it. What was found on this machine (click to
+# open):
 
-# %% tags=["remove-cell"]
-from course_lib.machine import autocast, instructions
+# %% tags=["hide-cell"]
+from course_lib.machine import instructions
 from course_lib.training.processor import speeds
 
-# %%
 found = speeds()  # tried once on a machine, then read from a file
 print("instructions:", *instructions())
 for scale in ("laptop", "evening"):
@@ -214,14 +249,12 @@ if "died" in found:
     print("bfloat16 ended the child with", found["died"])
 
 # %% [markdown]
-# That is the evidence by which the trainer chooses on this machine: bfloat16
-# where a step of the nearest scale is faster with it. What it chose is stored
-# in the run, and a resume keeps to it.
-#
-# The digits are gone all the same. Here is one gradient in both formats, and
-# how far apart they are:
+# bfloat16 costs digits. Here is one gradient in both formats, and how far apart
+# they are:
 
 # %%
+from course_lib.machine import autocast
+
 formats = ["float32"] + ["bfloat16"] * ("died" not in found)
 one, sums = copy.deepcopy(model), {}
 for name in formats:
@@ -253,18 +286,19 @@ print(f"the gradient in {formats[-1]} is off by "
 #
 # **The learning rate** is not constant. It climbs for the first steps, the
 # {term}`warm-up`, while AdamW's averages rest on a handful of batches; it stays
-# at its peak; and it falls in a straight line over the last fifth of the run,
-# because large steps find the valley and small ones its floor. The package
-# calls this {term}`schedule` `wsd`, for warm-up, stable, decay. Older recipes
-# fall along a cosine from the first step to the last {cite}`loshchilov2017`.
-# Either way the fall must end where the run ends {cite}`hoffmann2022`.
+# at its peak; and over the last fifth of the run it decays in a straight line,
+# because large steps lower the loss fast and then overshoot, and small ones
+# settle it. The package calls this {term}`schedule` `wsd`, for warm-up, stable,
+# decay. Older recipes lower the rate along a cosine from the first step to the
+# last {cite}`loshchilov2017`. Either way the decay must end where the run ends
+# {cite}`hoffmann2022`.
 
 # %%
 from course_lib.training import learning_rate
 
 show_source(learning_rate)
 
-# %% mystnb={"figure": {"caption": "The learning rate of this run, and the cosine of older recipes.", "name": "fig-schedule"}, "image": {"alt": "The learning rate rises in a short straight line, stays level for most of the run and falls in a straight line to zero. A dashed half-cosine begins to fall at once and ends at a tenth."}}
+# %% mystnb={"figure": {"caption": "The learning rate of this run, and the cosine of older recipes.", "name": "fig-schedule"}, "image": {"alt": "The learning rate rises in a short straight line, stays level for most of the run and falls in a straight line to zero. A dashed half-cosine begins to fall at once and ends at a tenth."}} tags=["hide-input"]
 from dataclasses import replace
 
 import matplotlib.pyplot as plt
@@ -280,8 +314,8 @@ plt.legend();
 # %% [markdown]
 # ## What is around the step?
 #
-# A loop, and it is short. The trainer is an object with one method for each
-# thing that has to happen, and the loop is their table of contents.
+# A loop, and it is short. The trainer is an object with a method for each thing
+# that has to happen, and the loop is their table of contents.
 
 # %%
 from course_lib.training import Trainer, train
@@ -298,35 +332,38 @@ show_source(train)
 show_source(Trainer.take_step)
 
 # %% [markdown]
-# After it come the books: which step this was, how fast, and what it cost. The
-# loss is still on the device, where it was computed, and to ask for it means to
-# wait. So the numbers are kept, and written ten steps at a time.
+# After the step comes the bookkeeping: which step this was, how fast, and what it
+# cost. The loss is still on the device that computed it, and to ask for it means
+# to wait. So the numbers are kept there, and written ten steps at a time.
 
 # %%
 show_source(Trainer.report)
 
 # %% [markdown]
-# And now and then, twenty times in a run, the model is asked about text that it
-# is not trained on. On the way a sample of that text will do, taken evenly from
-# all of it; after the last step it is the whole.
+# Now and then, twenty times in a run, the model is measured on text that it is
+# not trained on. On the way a sample of that text will do, taken evenly from all
+# of it; after the last step it is the whole.
 
 # %%
 show_source(Trainer.evaluate_if_due)
 
 # %% [markdown]
-# What is kept on the disk, and how a run goes on from there, is a story of its
-# own, further down.
+# What is kept on the disk, and how a run goes on from there, is further down.
 #
 # ## Does it learn?
 #
-# Now the whole run. If the trained model is already on your disk, the next cell
-# only loads it.
+# Now the whole run. (If the trained model is already on your disk, the next cell
+# only loads it.) The stories were written by a program whose exact entropy we
+# know, so there is a floor that no model gets below.
 #
 # :::{admonition} Predict
 # :class: hint
-# The stories were written by a program whose exact entropy we know. How near
-# can this model come to that floor in {term}`bits per byte`: twice the floor? Ten
-# times?
+# In {term}`bits per byte`, how near will this model come to the floor?
+#
+# - within a tenth of it
+# - less than twice the floor
+# - two to ten times
+# - more than ten times
 # :::
 
 # %%
@@ -334,7 +371,7 @@ run = stages.trained(preset)
 log = run.log
 print(f"{preset.steps:,} steps of {preset.batch_tokens:,} tokens")
 
-# %% mystnb={"figure": {"caption": "Loss over tokens seen, on training batches and on held-out text. The last point is measured on all held-out text, those before it on an even sample. The dashed line is the entropy of the stories, which no model can beat.", "name": "fig-loss-curve"}, "image": {"alt": "Training and validation loss fall together, steeply and then slowly, towards the entropy of the stories."}}
+# %% mystnb={"figure": {"caption": "Loss over tokens seen, on training batches and on held-out text. The last point is measured on all held-out text, those before it on an even sample. The dashed line is the entropy of the stories, which no model can beat.", "name": "fig-loss-curve"}, "image": {"alt": "Training and validation loss fall together, steeply and then slowly, towards the entropy of the stories."}} tags=["hide-input"]
 from course_lib.stories import entropy_bits_per_byte
 
 # what turns bits per byte into nats per token
@@ -348,26 +385,30 @@ plt.legend();
 
 # %%
 final = log[-1]
-print(f"validation loss   {final['val_loss']:.3f} nats per token")
-print(f"perplexity        {math.exp(final['val_loss']):.2f}")
-print(f"bits per byte     {final['val_bits_per_byte']:.3f}")
+bits = final["val_bits_per_byte"]
+print(f"held-out loss {final['val_loss']:.3f} nats per token, "
+      f"perplexity {math.exp(final['val_loss']):.2f}")
+print(f"{bits:.3f} bits per byte", end="")
 if run.record["corpus"]["name"].startswith("stories"):
-    above = final["val_bits_per_byte"] / entropy_bits_per_byte()
-    print(f"the floor         {entropy_bits_per_byte():.3f}; "
-          f"the model is at {above:.1f} times that")
+    floor = entropy_bits_per_byte()
+    print(f", {bits / floor:.1f} times the floor of {floor:.3f}")
 
 # %% [markdown]
-# What was learned when? For milestones, count: how low can a model get that
-# knows only how common each token is? One that sees the token before, or two?
-# The {term}`entropy` of pairs, less that of single tokens, is what the second
-# token costs when the first is known. (The counts are measured on the text that
-# was counted. With a large vocabulary that makes the later ones too low.)
+# The last line says how many times the floor this run still needs. A longer run
+# comes nearer, and none gets below it.
+#
+# What was learned when? Counts give milestones: the loss of a model that knows
+# only how common each token is, of one that sees the token before, and of one
+# that sees two. The {term}`entropy` of pairs, less that of single tokens, is what
+# the second token costs when the first is known. (The counts are measured on the
+# text that was counted. With a large vocabulary that makes the later ones too
+# low.)
 
 # %%
 import numpy as np
 
 piece = np.array(train_tokens.ids[:2_000_000], np.int64)
-groups, known = 0, 0.0
+groups, known, rows = 0, 0.0, []
 for n, name in enumerate(("single tokens", "pairs", "triples")):
     # each run of n + 1 tokens as one number
     groups = groups * preset.model.vocab_size + piece[n:n - 3]
@@ -376,7 +417,10 @@ for n, name in enumerate(("single tokens", "pairs", "triples")):
     known += level
     first = next((r["step"] for r in log if r.get("loss", 99) < level),
                  "never")
-    print(f"{name:14} {level:.2f} nats, first passed at step {first}")
+    rows.append({"a model that counts": name,
+                 "nats per token": f"{level:.2f}",
+                 "first passed at step": first})
+show_table(rows)
 
 # %% tags=["remove-cell"]
 if preset.name == "laptop":
@@ -392,18 +436,17 @@ if preset.name == "laptop":
 # ends near the triples, and the long slope is everything else, such as
 # remembering in the last sentence who lost what in the second. A short run may
 # end before that. At laptop scale the curve turns down once more in the last
-# fifth: the rate falls, and small steps find what large ones went past.
-# Training and held-out loss fall together. If the first went on and the second
-# turned up, the model would be learning its text by heart; on the built-in
-# stories it cannot, since it sees no window twice.
+# fifth: the rate decays, and small steps find what large ones went past.
+# Training and held-out loss fall together, since this run sees no window twice;
+# [below](overfitting) is one that does.
 #
 # The gradient's length tells you about the run's health
 # ({numref}`fig-grad-norm`). Look for spikes, and for a level that keeps
 # climbing: either can end in a loss that is NaN. Clipping at 1 cuts the
 # spikes off. Where the usual length is itself near 1, it acts often and gently,
-# and that is no illness.
+# which does no harm.
 
-# %% mystnb={"figure": {"caption": "Length of the gradient before clipping. Steps above the dashed line were shortened.", "name": "fig-grad-norm"}, "image": {"alt": "The gradient norm over the run, on a logarithmic axis, with a dashed line where clipping begins."}}
+# %% mystnb={"figure": {"caption": "Length of the gradient before clipping. Steps above the dashed line were shortened.", "name": "fig-grad-norm"}, "image": {"alt": "The gradient norm over the run, on a logarithmic axis, with a dashed line where clipping begins."}} tags=["hide-input"]
 plt.plot(*plots.curve(log, "grad_norm"), linewidth=0.8)
 plt.axhline(preset.clip, color="black", linestyle="--")
 plt.yscale("log")
@@ -416,15 +459,16 @@ clipped = sum(r["grad_norm"] > preset.clip for r in steps)
 print(f"{clipped} of {len(steps)} steps were clipped")
 
 # %% [markdown]
+# ## Was it predicted?
+#
 # [Chapter 2](02_scaling_laws.ipynb) predicts the final loss without any of these
 # steps. Its *ladder* is a series of smaller models trained on
 # the same text; its *law* is a curve fitted to where they ended, in the number
 # of parameters and of tokens, above a floor that no size gets below, here the
 # stories' own entropy. Two of the laptop scale's whole runs were recorded, and
-# one by the `modern` recipe of [chapter 6](06_cheaper.ipynb). Who won?
+# one by the `modern` recipe of [chapter 6](06_cheaper.ipynb).
 
 # %%
-from course_lib import stages
 from course_lib.recipes import find_recipe
 from course_lib.showing import load_result
 
@@ -437,25 +481,25 @@ bet = stages.prediction(laptop)
 modern_preset = find_recipe("modern").at(laptop)
 modern_bet = stages.prediction(modern_preset)
 modern_end = stages.ladder(modern_preset).check["loss"]
-print(f"gpt2    predicted {bet.loss:.2f} ({bet.low:.2f} to "
-      f"{bet.high:.2f}), measured",
-      *(f"{end:.2f}" for end in ends["baseline"]))
-print(f"modern  predicted {modern_bet.loss:.2f} "
-      f"({modern_bet.low:.2f} to {modern_bet.high:.2f}), measured "
-      f"{modern_end:.2f}")
+show_table([{"recipe": name, "predicted": f"{says.loss:.2f}",
+             "interval": f"{says.low:.2f} to {says.high:.2f}",
+             "measured": " and ".join(f"{end:.2f}" for end in measured)}
+            for name, says, measured in (
+                ("gpt2", bet, ends["baseline"]),
+                ("modern", modern_bet, [modern_end]))])
 
 # %% [markdown]
-# The first run is older than its ladder, so that was a test and no bet; it ends
-# inside, in an interval so wide that it could hardly fail. The second was a bet,
-# recorded before the run began. It names its loss more closely, and it is lost: the
-# run ends above the interval. Where was the
-# mistake? There are two suspects. The learning rate may have been wrong for a
-# run of this size, or the law is wrong out here. The first can be tried: the
-# first run again at half the rate, with two seeds, recorded.
+# The `gpt2` runs are older than their ladder, so that was a test and no bet; they
+# end inside an interval so wide that they could hardly miss it. The `modern` run
+# was a bet, recorded before the run began. Its interval is narrower, and it is
+# lost: the run ends above it. There are two suspects. The learning rate may have
+# been wrong for a run of this size, or the law is wrong out here. The first can
+# be tried: the `gpt2` run again at half the rate, with two seeds, recorded.
 
 # %%
-for name, both in ends.items():
-    print(f"{name:14}", "  ".join(f"{end:.3f}" for end in both))
+show_table([{"held-out loss": name.replace("baseline", "the preset"),
+             "seed 0": f"{both[0]:.3f}", "seed 1": f"{both[1]:.3f}"}
+            for name, both in ends.items()])
 means = {name: sum(both) / len(both) for name, both in ends.items()}
 gain = means["baseline"] - means["half the rate"]
 print(f"half the rate gains {gain:.3f} nats")
@@ -468,24 +512,30 @@ if preset.name == "laptop":
     assert bet.low < log[-1]["val_loss"] < bet.high
 
 # %% [markdown]
-# That is a gain, and far less than what the second bet missed by, so the rate is
-# not the main cause. The law is the likelier one: a grammar can be learned
-# outright, the loss then stops falling, and a row that begins in the middle of a
-# story hides some of what a reader would know, so that the floor within reach
-# lies above the exact entropy. The small runs were too far above it to see that.
-# A law knows the stretch that it was fitted to.
+# That is a gain, and far less than the bet missed by, so the rate is not the main
+# cause. The law is the likelier one: a grammar can be learned outright, and the
+# loss then stops falling. Also, a row that begins in the middle of a story hides
+# some of what a reader would know, so that the floor within reach lies above the
+# exact entropy. The small runs were too far above it to see either. A law knows
+# the range that it was fitted to.
+#
+# ## And on real books?
 #
 # Stories of a grammar are easy on purpose. What does the same trainer do with
 # real prose? Here is a recorded run on public-domain books. Its tokenizer is
-# another one, so its nats per token are another currency, and only bits per
-# byte can be held against each other.
+# another one, so its nats per token are another unit, and only bits per byte can
+# be compared. Beside it stand two programs without a neural network, which have
+# read the same books first: the compressor `xz`, and a table of sequences of five
+# tokens with {term}`Kneser-Ney smoothing`.
 #
 # :::{admonition} Predict
 # :class: hint
-# Two lines below belong to programs without a neural network: the compressor
-# `xz`, which has read the training text first, and a table of five-token
-# sequences with {term}`Kneser-Ney smoothing`. Will a small GPT beat them, and
-# by how much?
+# Will a small GPT beat them, and by how much?
+#
+# - neither of them
+# - `xz` only
+# - both, the better one by less than a fifth
+# - both, the better one by more
 # :::
 
 # %%
@@ -500,7 +550,7 @@ print(f"{books['parameters']:,} parameters, {shape['n_layer']} layers, "
 bits = books["validation"]["bits_per_byte"]
 print(f"held-out books: {bits:.3f} bits per byte")
 
-# %% mystnb={"figure": {"caption": "Held-out bits per byte on real books (recorded) and on the stories (this run). The last point of each is measured on all held-out text, those before it on a part. Dashed and dotted: what two programs without a network need for the books.", "name": "fig-books-curve"}, "image": {"alt": "Two falling curves of bits per byte against tokens on a logarithmic axis. The one for books falls ever more slowly and ends just under a dashed line; the one for stories falls far below it."}}
+# %% mystnb={"figure": {"caption": "Held-out bits per byte on real books (recorded) and on the stories (this run). The last point of each is measured on all held-out text, those before it on a part. Dashed and dotted: what two programs without a network need for the books.", "name": "fig-books-curve"}, "image": {"alt": "Two falling curves of bits per byte against tokens on a logarithmic axis. The one for books falls ever more slowly and ends under a dashed line; the one for stories falls far below it."}} tags=["hide-input"]
 curves = {"books": (books["validation_log"], "o-"),
           "stories": (log, "s-")}
 for name, (records, style) in curves.items():
@@ -528,9 +578,11 @@ assert bits < best < others["xz -9, after the training text"]
 assert end < late and books["training"]["passes"] < 1
 
 # %% [markdown]
-# In {numref}`fig-books-curve` it beats them both. Nobody knows the exact entropy of
-# prose, but this is not it: the run ended before it had read all its books once,
-# and its curve was still falling. [Chapter 7](07_speaks.ipynb) is about this run.
+# In {numref}`fig-books-curve` it beats them both, the table by the share in the
+# last line. Nobody knows the exact entropy of prose, but this is not it: the run
+# ended before it had read all its books once, and its curve was still falling.
+#
+# [Chapter 7](07_speaks.ipynb) is about this run, and has more such programs.
 
 # %% [markdown]
 # ## What is each trick for?
@@ -542,29 +594,33 @@ assert end < late and books["training"]["passes"] < 1
 # two of a line end tells how much of a difference is luck.
 #
 # - *No warm-up*: the first step has the full rate.
-# - *No clipping*: a gradient ten times as long as usual enters AdamW's two
-#   averages at its full length, and the second one takes some twenty steps to
-#   forget it.
-# - *Constant rate*: warm-up, and no fall after it. *Late fall* is `wsd`, the
+# - *No clipping*: a gradient far longer than usual enters AdamW's two averages at
+#   its full length, and the second one takes some twenty steps to forget it.
+# - *Constant rate*: warm-up, and no decay after it. *Late decay* is `wsd`, the
 #   straight line of {numref}`fig-schedule`.
 #
-# What packing is worth, the trick that cost 2023 the most, has a ladder of its
-# own in {doc}`chapter 6 <06_cheaper>`.
+# What packing is worth, the trick that cost 2023 the most,
+# {doc}`chapter 6 <06_cheaper>` measures.
 #
 # :::{admonition} Predict
 # :class: hint
-# Which of these is missed most? And would any run do *better* without one?
+# Which are missed most? And does any run end *lower* than the recipe itself?
+#
+# - warm-up and clipping, far more than the cosine
+# - the cosine, far more than the others
+# - all three about alike
 # :::
 
 # %%
 recorded = load_result("ablations.json")
 lines = {}
 for one in recorded["runs"]:
-    lines.setdefault(one["name"], []).append(one)
+    name = one["name"].replace("fall", "decay")
+    lines.setdefault(name, []).append(one)
 base = lines["baseline"]
 print(f"{base[0]['steps']} steps of {base[0]['batch_tokens']:,} tokens")
 
-# %% mystnb={"figure": {"caption": "Training loss with one trick left out. Thick: the mean of two seeds; thin: each of them. Recorded.", "name": "fig-ablations"}, "image": {"alt": "Loss over a million tokens. Without warm-up or clipping the curve slows down early and stays far above the baseline; with a constant rate or a late fall it ends below the baseline."}}
+# %% mystnb={"figure": {"caption": "Training loss with one trick left out. Thick: the mean of two seeds; thin: each of them. Recorded.", "name": "fig-ablations"}, "image": {"alt": "Loss over a million tokens. Without warm-up or clipping the curve slows down early and stays far above the baseline; with a constant rate or a late decay it ends below the baseline."}} tags=["hide-input"]
 shown = [name for name in lines if not name.startswith("3x")]
 for name, color, style in zip(shown, plots.PALETTE, plots.STYLES):
     curves = [plots.curve(one["log"]) for one in lines[name]]
@@ -579,17 +635,14 @@ plt.ylabel("loss (nats per token)")
 plt.legend();
 
 # %%
-print(f"{'validation loss':21} seed 0  seed 1    mean")
-means = {}
-for name, both in lines.items():
-    ends = [r["validation_loss"] or math.inf for r in both]
-    means[name] = sum(ends) / len(ends)
-    print(f"{name:21}", "".join(f"{end:6.3f}  " for end in ends)
-          + f"{means[name]:6.3f}")
-print("steps of the baseline that were clipped:",
-      " and ".join(str(one["clipped"]) for one in base))
+show_table([{"held-out loss": name,
+             **{f"seed {seed}": f"{one['validation_loss']:.3f}"
+                for seed, one in enumerate(both)},
+             "steps clipped": " and ".join(str(one["clipped"])
+                                           for one in both)}
+            for name, both in lines.items()])
 
-# %% mystnb={"figure": {"caption": "The same runs, one trick at a time: validation loss of two seeds, against the baseline's. Dots: where they end. Recorded.", "name": "fig-tricks"}}
+# %% mystnb={"figure": {"caption": "The same runs, one trick at a time: validation loss of two seeds, against the baseline's. Dots: where they end. Recorded.", "name": "fig-tricks"}} tags=["hide-input"]
 from course_lib.showing import Axes, Trick, show_tricks
 
 tricks = [Trick(name,
@@ -626,38 +679,33 @@ drops = {name: [loss_at(one, 200) - loss_at(one, 244)
                 for one in lines[name]] for name in lines}
 assert min(drops["constant rate"]) > 1.5 * max(drops["baseline"])
 assert all(one["clipped"] < one["steps"] / 7 for one in base)
-for late, flat in zip(ends_of("late fall"), ends_of("constant rate")):
+for late, flat in zip(ends_of("late decay"), ends_of("constant rate")):
     assert abs(late - flat) < 0.05
 
 # %% [markdown]
-# **Warm-up and clipping** are both missed badly. Without either, the loss slows
-# down early, while the baseline's falls on, and never makes up for it. Which of
-# them is missed more, two seeds that end more than a nat apart cannot say. And
-# clipping does this by acting on a few steps, as the table's last line says.
-# ({numref}`fig-tricks` has the runs one at a time.)
-#
-# **The cosine** is not missed at all. With a constant rate both seeds end far
-# *below* the baseline, by many times what the seeds differ. Look at the end of
-# {numref}`fig-ablations`: the constant runs are still falling, while the
-# baseline has almost levelled out above them. Its steps became small when large
-# ones still paid.
-#
-# **The late fall** keeps that gain: with either seed it ends within a twentieth
-# of a nat of the constant rate. So what costs here is not the fall but where
-# it begins, and that is why our presets fall late. Nor do these runs say that a
-# long run is better off without a fall: they stop before large steps have found
-# what they can. What a fall is worth after that, the end of
+# **Warm-up and clipping** are missed badly. Without either the loss slows down
+# early and never makes up for it; which is missed more, two seeds that end over a
+# nat apart cannot say. Clipping does this by acting on few steps (the last
+# column). **The cosine** is not missed at all: with a constant rate both seeds
+# end far *below* the baseline, by many times what its seeds differ. At the end of
+# {numref}`fig-ablations` the constant runs still fall, while the baseline has
+# almost levelled out: its steps became small when large ones still paid. **The
+# late decay** keeps that gain, with either seed to a twentieth of a nat. So it is
+# not the decay that costs but where it begins, which is why our presets decay
+# late. A long run is better off with it: these stop before large steps have found
+# what they can, and what a decay is worth after that, the end of
 # {numref}`fig-loss-curve` shows.
 #
-# Clipping you can leave out yourself, with the smoke model on its own stories:
-# 60 steps with it and 60 without, from the same weights on the same batches.
-# We also ask AdamW which size it takes to be usual, the root of its second
-# average. (Where there is no smoke text yet, it is made first.)
+# ({numref}`fig-tricks` has the runs one at a time.) Clipping you can leave out
+# yourself, with the smoke model on its own stories: 60 steps with it and 60
+# without, from the same weights on the same batches. We also ask AdamW for the
+# gradient's usual size, the root of its second average. (Where there is no smoke
+# text yet, it is made first.)
 
 # %%
 smoke = load_preset("smoke")
 short = replace(smoke, tokens=60 * smoke.batch_tokens)
-smoke_tokens, _ = stages.tokens(smoke)
+smoke_tokens, smoke_val = stages.tokens(smoke)
 
 
 def attempt(preset):
@@ -675,7 +723,7 @@ def attempt(preset):
 kept = torch.tensor(list(attempt(short)))
 freed = torch.tensor(list(attempt(replace(short, clip=1e9))))
 
-# %% mystnb={"figure": {"caption": "Sixty steps of the smoke model, run here. Dotted: the entropy of single tokens.", "name": "fig-no-clipping"}, "image": {"alt": "Two loss curves fall to a dotted line and stay there for a while. The one with clipping leaves it first and ends lower."}}
+# %% mystnb={"figure": {"caption": "Sixty steps of the smoke model, run here. Dotted: the entropy of single tokens.", "name": "fig-no-clipping"}, "image": {"alt": "Two loss curves fall to a dotted line and stay there for a while. The one with clipping ends lower."}} tags=["hide-input"]
 counts = torch.bincount(torch.tensor(smoke_tokens.ids[:].astype(int)))
 alone = torch.special.entr(counts / counts.sum()).sum().item()
 plt.plot(kept[:, 0], label="with clipping")
@@ -687,30 +735,112 @@ plt.legend();
 
 # %%
 spike = int(freed[:, 1].argmax())
+print(f"longest gradient: {freed[spike, 1]:.1f} at step {spike}")
+table = []
 for name, two in ("with clipping", kept), ("without", freed):
-    below = (two[:, 0] < alone - 0.2).nonzero().flatten().tolist()
-    left = f"off it at step {below[0]}" if below else "never off it"
-    print(f"{name:14} gradient {two[spike, 1]:5.1f} at step {spike}, "
-          f"{left}, last ten steps {two[-10:, 0].mean():.2f}")
-    usual = [f"{two[spike + wait, 2]:.2f}" for wait in (-1, 0, 20)]
-    print(f"{'':14} usual size before and after it and 20 steps on:",
-          *usual)
+    before, at, later = (f"{two[min(spike + wait, 59), 2]:.2f}"
+                         for wait in (-1, 0, 20))
+    table.append({"run": name, "usual size before it": before,
+                  "after it": at, "20 steps on": later,
+                  "last ten losses": f"{two[-10:, 0].mean():.2f}"})
+show_table(table)
 
 # %% tags=["remove-cell"]
-first = int((kept[:, 1] > 3).nonzero()[0])
-assert (kept[:first, 0] - freed[:first, 0]).abs().max() < 0.05
-assert freed[:, 1].max() > 10 * freed[:, 1].median()
-assert freed[-10:, 0].mean() > kept[-10:, 0].mean() + 0.1
-assert freed[spike, 2] > 3 * kept[spike, 2]
-assert freed[spike + 20, 2] > 1.5 * kept[spike + 20, 2]
+assert freed[:, 1].max() > 3 * freed[:, 1].median()
+assert freed[-10:, 0].mean() > kept[-10:, 0].mean()
+assert freed[spike, 2] > kept[spike, 2]
 
 # %% [markdown]
-# The two runs are one until a gradient comes that is more than ten times as
-# long as usual. AdamW does not let it throw the model far, since it divides by
-# the usual size. But unclipped, its square makes that size jump, and fades by a
-# twentieth a step ($\beta_2 = 0.95$). Until it has faded, every step is divided
-# by a number that is too large. So the run without clipping goes on in small
-# steps, and leaves the line later, or not within these sixty.
+# The two runs are nearly one until a gradient comes that is far longer than
+# usual. It does not throw the model far, since AdamW divides by the usual size.
+# But its square goes into the second average. Unclipped, that average jumps, and
+# loses only a twentieth of the jump at each step ($\beta_2 = 0.95$). Until it has
+# come down, AdamW divides by a number that is too large, and its steps are too
+# small. So the run without clipping stays at the dotted line for longer, and ends
+# higher.
+#
+# (overfitting)=
+# ## Overfitting: when does a model learn its text by heart?
+#
+# All runs so far had text enough. Your own text may be short, and a short text is
+# read again and again. We take the first stories of the smoke scale and let its
+# model read them many times. On the way its loss is measured on these stories and
+# on as many tokens of others, which are held out.
+
+# %%
+few, fresh = (torch.tensor(side.ids[:10_010].astype(int)).view(-1, 65)
+              for side in (smoke_tokens, smoke_val))
+size = smoke_tokens.bytes / smoke_tokens.tokens * few.numel()
+print(f"{len(few)} rows, {few.numel():,} tokens, {size / 1e3:.0f} kB "
+      "of stories")
+
+
+def loss_on(model, rows):
+    with torch.no_grad():
+        return model.loss(rows[:, :-1], rows[:, 1:]).item()
+
+# %% [markdown]
+# :::{admonition} Predict
+# :class: hint
+# The loss on its own stories will go on falling. What will the held-out loss do?
+#
+# - fall as long as the other, from further above
+# - level out
+# - fall, and then rise
+# :::
+
+# %%
+model, optimizer = start(smoke, "cpu")
+measured = []
+for step in range(11 * 30 + 1):  # 11 steps of 14 rows are a pass
+    if step % 22 == 0:
+        measured.append((step / 11, loss_on(model, few),
+                         loss_on(model, fresh)))
+    rows = few[torch.randint(len(few), (14,))]
+    train_step(model, optimizer, (rows[:, :-1], rows[:, 1:]), 4e-3, 1.0)
+passes, own, others = torch.tensor(measured).T
+
+# %% mystnb={"figure": {"caption": "One small text read many times, run here. Dotted: where the held-out loss is lowest.", "name": "fig-overfitting"}, "image": {"alt": "Two loss curves fall together, then part: the one on the text that is trained on goes on falling, the held-out one turns and rises."}} tags=["hide-input"]
+lowest = int(others.argmin())
+plt.plot(passes, own, label="the text that it reads")
+plt.plot(passes, others, "--", label="held out")
+plt.axvline(passes[lowest], color="black", linestyle=":", linewidth=1)
+plt.xlabel("passes over the text")
+plt.ylabel("loss (nats per token)")
+plt.legend();
+
+# %%
+show_table([{"after": f"{passes[at]:.0f} passes",
+             "its own text": f"{own[at]:.2f} nats",
+             "held out": f"{others[at]:.2f} nats"}
+            for at in (1, lowest, -1)])
+
+# %% tags=["remove-cell"]
+assert 2 < lowest < len(others) - 4
+assert others[-1] > others[lowest] + 0.3
+assert own[-1] < own[lowest] - 0.5
+
+# %% [markdown]
+# It falls, and then it rises: the curves of {numref}`fig-overfitting` part, and
+# from the dotted line on what the model learns is this text and no longer the
+# language. That is *overfitting*. The second line of the table is the model to
+# keep.
+#
+# What to do about it, the best first:
+#
+# - *More text.* Nothing else helps as much. A text can be read about four times
+#   before another pass is worth clearly less than new text
+#   {cite}`muennighoff2023`, and `course prepare` warns where a run plans far more.
+# - *Stop there.* The trainer keeps its last weights and not its best, so plan the
+#   run to end there (`--tokens`), with its decay.
+# - *Begin with a model that has read much else* and train it on: that is
+#   {ref}`fine-tuning <fine-tuning>`.
+# - *A smaller model, or {term}`dropout`*: both leave less room to learn by heart,
+#   and both raise the loss that can be reached.
+#
+# Where two curves lie on each other there is nothing to cure. A model that sees
+# nothing twice cannot overfit, and dropout only slows it down
+# ([chapter 6](06_cheaper.ipynb) measures by how much).
 #
 # ## How to read a bad loss curve
 #
@@ -724,20 +854,64 @@ assert freed[spike + 20, 2] > 1.5 * kept[spike + 20, 2]
 #   log before the plateau, then at warm-up and clipping ({numref}`fig-ablations`,
 #   {numref}`fig-no-clipping`).
 # - *It levels out as the rate runs out.* That may be the schedule and not the
-#   model's limit. Let the rate fall later, or train longer, and see whether the
+#   model's limit. Let the decay begin later, or train longer, and see whether the
 #   loss goes on down.
+# - *Training loss falls, held-out loss rises.* The model overfits: see
+#   {numref}`fig-overfitting` and the list below it.
 # - *Far lower than it ever was.* The answer stands in the input (exercise 2),
 #   or positions that cost nothing are counted ([below](case-083)).
 # - *A little better or worse than the last run.* Train both with another seed
 #   before you explain it, and look how far our two baselines lie apart.
+#
+# ## Which hyperparameter first?
+#
+# Nothing is broken, and the model should be better: what do you try, and in which
+# order? Sweeps of the `gpt2` recipe on the stories were recorded, in which each
+# run has its best learning rate. Here is what one change at a time costs:
+
+# %%
+points = {tuple(one["point"][what] for what in
+                ("width", "tokens", "batch")): one for one in
+          load_result("rates_stories_gpt2.json")["points"]}
+best = points[64, 1_600_000, 1_024]
+parts = points[12, 1_600_000, 1_024]["N"] / best["N"]
+changes = {
+    "half or twice the learning rate": best["loss"] + best["cost"],
+    f"{0.3 / 1.6:.0%} of the tokens, and a batch to suit":
+        points[64, 300_000, 256]["loss"],
+    f"{parts:.0%} of the parameters":
+        points[12, 1_600_000, 1_024]["loss"],
+    "half the batch": points[64, 1_600_000, 512]["loss"]}
+print(f"the best run: {best['loss']:.2f} nats per token")
+show_table([{"changed": name,
+             "costs": f"{loss - best['loss']:.2f} nats"}
+            for name, loss in changes.items()])
+
+# %% tags=["remove-cell"]
+rate, tokens, size, batch = (loss - best["loss"]
+                             for loss in changes.values())
+assert batch < rate < tokens < size and batch < rate / 3
+
+# %% [markdown]
+# 1. *The learning rate*, by factors of two, until the best lies between two that
+#    are worse. It costs nothing to run, and every other comparison is unfair
+#    without it: another size, batch or length has another best rate.
+# 2. *More tokens*, if there is text, and the held-out curve still falls.
+# 3. *The size*, to fit the tokens: `course plan --hours 3` is
+#    [chapter 2](02_scaling_laws.ipynb)'s answer. Too small costs most here, but a
+#    model that is too large for its tokens loses as well.
+# 4. *The batch*, within a factor of two, with the rate found anew.
+# 5. *The rest last, or never*: warm-up, clipping, betas and weight decay at their
+#    usual values are a matter of having them. What differs less than two seeds
+#    do, no sweep can find.
 
 # %% [markdown]
 # ## What if the machine dies?
 #
 # A rented machine can vanish with half a minute's notice, and a cheap one
 # will. So a {term}`checkpoint` must hold everything that decides the next
-# step, and a resumed run should end in the *same bits* as one that was never
-# interrupted. Anything less and you cannot tell a bug from bad luck.
+# step. Whatever is missing in it lets the run go on a little differently, and
+# then nobody can tell a bug from bad luck.
 #
 # The trick is to have little to save. Which windows make up batch 500 is a
 # pure function of the seed and the number 500; so is the randomness of
@@ -760,13 +934,8 @@ show_source(Trainer.resume)
 # So let a machine die. We train a small model once without trouble. Then a
 # process of its own trains another one from the same seed, and as soon as its
 # log has passed half of the steps we end it with `SIGKILL`, which no program
-# can catch or delay: it may be in the middle of a step, or of a save.
-#
-# :::{admonition} Predict
-# :class: hint
-# The process saved a checkpoint every second. After the resume, will its curve
-# lie on the other one, near it, or with a visible seam?
-# :::
+# can catch or delay: it may be in the middle of a step, or of a save. It saved a
+# checkpoint every second.
 
 # %%
 import os
@@ -803,13 +972,23 @@ print("on the disk:", ", ".join(left))
 # %% [markdown]
 # The log runs ahead of the newest `step-` on the disk, by the steps that are
 # lost. They will be cut off and taken again. A `partial-`, if there is one, is a
-# save that the kill cut short.
+# save that the kill cut short. Now the same command once more:
 
 # %%
 subprocess.run(command, check=True, **quiet)
 print("resumed, and trained to step", doomed.log[-1]["step"])
 
-# %% mystnb={"figure": {"caption": "The loss of a run that nothing disturbed, and of one that was killed at the dotted line and resumed.", "name": "fig-killed"}, "image": {"alt": "Two falling loss curves, one solid and one dashed, lie exactly on each other, before and after a vertical dotted line in the middle."}}
+# %% [markdown]
+# :::{admonition} Predict
+# :class: hint
+# Where will its loss lie, beside that of the run that nothing disturbed?
+#
+# - on it, to the last digit
+# - near it
+# - with a visible seam where it was resumed
+# :::
+
+# %% mystnb={"figure": {"caption": "The loss of a run that nothing disturbed, and of one that was killed at the dotted line and resumed.", "name": "fig-killed"}, "image": {"alt": "Two falling loss curves, one solid and one dashed, lie exactly on each other, before and after a vertical dotted line in the middle."}} tags=["hide-input"]
 killed_at = interrupted[-1]["tokens"]
 plt.plot(*plots.curve(undisturbed.log), label="undisturbed",
          linewidth=3, alpha=0.4)
@@ -833,13 +1012,13 @@ assert same and logs[0] == logs[1] and process.returncode == -9
 assert interrupted[-1]["step"] < tiny.steps
 
 # %% [markdown]
-# The curves of {numref}`fig-killed` are one, to the bit. A gentler end loses
-# nothing. Ctrl-C, or the signal that a rented machine sends
-# before it vanishes, asks the trainer to finish its step, save and leave, and
-# `course train RUN --resume` goes on. A checkpoint is written
-# under another name and renamed when it is complete, and its checksum is
-# verified when it is read, so a machine that dies *while saving* leaves the
-# one before intact.
+# The curves of {numref}`fig-killed` are one, to the bit, and so are the weights.
+#
+# A gentler end does not even lose steps. Ctrl-C, or the signal that a rented
+# machine sends before it vanishes, asks the trainer to finish its step, save and
+# leave, and `course train RUN --resume` goes on. A checkpoint is written under
+# another name and renamed when it is complete, and its checksum is verified when
+# it is read, so a machine that dies *while saving* leaves the one before intact.
 #
 # ## What does it cost?
 #
@@ -848,8 +1027,8 @@ assert interrupted[-1]["step"] < tiny.steps
 # of one token. The speed is a share of what the device could do at best,
 # called {term}`MFU` {cite}`chowdhery2022`. On a GPU the data sheet says what
 # is best; on a shared CPU nobody does, so here is the plain speed of this run.
-# The time is that of the training steps; what a rented machine would be paid for
-# is longer, by all evaluating, saving and waiting for a compiler.
+# The time is that of the training steps; a rented machine would be paid for
+# longer, for evaluating, saving and waiting for a compiler too.
 
 # %%
 from course_lib.model import flops_per_token
@@ -877,9 +1056,9 @@ from course_lib.scaling import dollars, hours
 full = load_preset("full")
 flop = flops_per_token(full.model) * full.tokens
 print(f"projected, assuming an MFU of {GPU_MFU:.0%}")
-for name, gpu in GPUS.items():
-    print(f"{name:9} {hours(flop, name, GPU_MFU):6.1f} h  "
-          f"${dollars(flop, name, GPU_MFU):6.2f}")
+show_table([{"GPU": name, "hours": f"{hours(flop, name, GPU_MFU):.1f}",
+             "US$": f"{dollars(flop, name, GPU_MFU):.2f}"}
+            for name in GPUS])
 
 # %% [markdown]
 # Find the V100 and hold it against the 20 hours and 50 dollars of 2023. Part
@@ -894,10 +1073,14 @@ for name, gpu in GPUS.items():
 # one. Before we look, what could produce such a number? Take a minute; you know
 # enough.
 #
-# Its code holds three clues. Each sentence was a row of its own, filled up
-# to 64 tokens with padding. The padding counted in the loss. And what was
-# printed was the mean cross-entropy itself, in nats. Let us do as it did,
-# on sentences of our own text.
+# :::{admonition} Three clues, from its code
+# :class: dropdown
+# Each sentence was a row of its own, filled up to 64 tokens with padding. The
+# padding counted in the loss. And what was printed was the mean cross-entropy
+# itself, in nats.
+# :::
+#
+# Let us do as the code did, on sentences of our own text.
 
 # %%
 import re
@@ -944,10 +1127,11 @@ with torch.no_grad():
 mask = real[:held][:512].flatten()
 everything, honest, padding = (
     paid.mean(), paid[mask].mean(), paid[~mask].mean())
-print(f"mean over all positions  {everything:.2f}   <- 'perplexity'")
-print(f"mean over real tokens    {honest:.2f} nats: "
-      f"perplexity {honest.exp():.1f}")
-print(f"mean over padding        {padding:.4f} nats")
+show_table([{"mean over": name, "nats": f"{nats:.3f}",
+             "perplexity": f"{nats.exp():.1f}"} for name, nats in (
+                 ("all positions", everything),
+                 ("real tokens", honest), ("padding", padding))])
+print(f"printed as 'perplexity': {everything:.2f}")
 
 # %% tags=["remove-cell"]
 assert everything < honest and padding < 0.1
@@ -970,28 +1154,28 @@ print(f"0.83 / {share:.3f} = {0.83 / share:.2f} nats per real token, "
       f"a perplexity of {math.exp(0.83 / share):.0f}")
 
 # %% [markdown]
-# That is a possible perplexity, if a flattering one: nothing had been held out,
-# so it is of text that the model was trained on. The expensive part is the other
-# one: three of every four FLOPs were spent on learning that padding follows
-# padding. Packing, as in
-# [chapter 3](03_tokenizer.ipynb), makes the same dollars buy four times the
-# text.
+# That is a possible perplexity. Nothing had been held out; in a single pass that
+# flatters little if the number is the running loss, and more if the model was
+# asked again at the end. The post does not say which. The expensive part is the
+# other one: three of every four FLOPs were spent on learning that padding follows
+# padding. Packing, as in [chapter 3](03_tokenizer.ipynb), makes the same dollars
+# buy four times the text; whether the model gets better by that, chapter 6 tries.
 #
 # :::{admonition} Takeaway
 # :class: tip
 # A training step is forward, loss, backward, update. What makes it reliable
 # is around it: a first loss near $\ln V$, warm-up, a decay that ends with
-# the run, clipping, and checkpoints that resume to the bit. And a metric is
-# only worth what it counts: ask of any loss *which positions* and *which
-# unit*.
+# the run, clipping, a held-out loss beside the training loss, and checkpoints
+# that resume to the bit. And a metric is only worth what it counts: ask of any
+# loss *which positions* and *which unit*.
 # :::
 #
 # ## Write it yourself
 #
 # In your file (`course new my_gpt.py`) this chapter's steps are `adamw`, `clip`,
 # `learning_rate` and `training_step`. The optimizer is the one that everybody
-# imports and hardly anybody could write down. Its averages begin at zero, and
-# what that needs is easily forgotten.
+# imports and hardly anybody could write down. Try without looking at
+# {eq}`eq-adamw`.
 
 # %%
 from course_lib.exercises import check
@@ -1036,8 +1220,8 @@ for plan in preset, older:
     half = learning_rate(plan.steps // 2, plan) / plan.learning_rate
     print(f"{plan.schedule}: {half:.0%} of the peak")
     assert 0.4 < half <= 1
-# Missed: the small steps, which settle the model on the valley's floor.
-# With the late fall: what comes before it is the same for a run of any
+# Missed: the small steps, which settle what large ones overshoot.
+# With the late decay: what comes before it is the same for a run of any
 # length, so the run can be planned anew, longer or shorter.
 
 # %% [markdown]

@@ -11,16 +11,13 @@
 #
 # A trained model is a function from text to a probability for every token.
 # It does not write. Writing is something we do with it: draw a token, append
-# it, ask again. This chapter is about that loop, about the knobs that
-# everyone turns, about making it fast, and about judging and sharing what
-# comes out.
+# it, ask again. How is the token drawn, why is the loop slow, and is the text any
+# good? This chapter is about the settings that everyone changes, about making the
+# loop fast, and about judging and sharing what comes out.
 
-# %%
-from course_lib import stages
-from course_lib.presets import load_preset
-from course_lib.showing import card, load_result, plots
+# %% tags=["remove-input"]
+from course_lib.showing import card, plots
 
-preset = load_preset()  # $COURSE_SCALE: smoke, laptop or full
 plots.use_style()
 card("05_sampling", needs="chapter 4",
      gives="text from your own model, and the model in a form that "
@@ -32,18 +29,27 @@ card("05_sampling", needs="chapter 4",
 #
 # The trainer kept the weights before the first step, after 1% of the steps,
 # after 10%, and at the end. We give each the same beginning, "life is about",
-# and the same random numbers, so that only the weights differ.
+# and the same random numbers, so that only the weights differ. Beside our model
+# stands a larger one, the recorded run on real books that
+# [chapter 4](04_training.ipynb) has shown. Each text says after which share of
+# its run's steps it was written.
 #
 # :::{admonition} Predict
 # :class: hint
-# What will be right first: which tokens are common, the spelling of words, or
-# the thread of a sentence?
+# What will be right first?
+#
+# - which tokens are common
+# - the spelling of words
+# - the thread of a sentence
 # :::
 
 # %%
+from course_lib import stages
+from course_lib.presets import load_preset
 from course_lib.sampling import generate
-from course_lib.showing import side_by_side, visible
+from course_lib.showing import load_result, side_by_side, visible
 
+preset = load_preset()  # $COURSE_SCALE: smoke, laptop or full
 run = stages.trained(preset)
 tokenizer = run.tokenizer
 prompt = tokenizer.encode("life is about")
@@ -57,12 +63,7 @@ def speak(model, prompt=prompt, tokens=60, **options):
     return visible(tokenizer.decode(prompt + ids))
 
 
-# %% [markdown]
-# Beside it stands the recorded run on real books that
-# [chapter 4](04_training.ipynb) has shown, of a larger model. That run was shortened
-# on the way, so the shares of its steps are others.
-
-# %%
+# %% tags=["hide-input"]
 books = load_result("long_run.json")
 ours = [(step, speak(m, tokens=80)) for step, m in run.snapshots()]
 theirs = [(sample["step"], sample["texts"]["life is about"])
@@ -76,9 +77,9 @@ side_by_side("One prompt, two models, some moments of their training.",
              columns, ["nothing", "a little", "some", "all"])
 
 # %% [markdown]
-# Untrained, every token is about as likely as any other, so what you see is
-# the vocabulary shaken in a bag. Then come the common tokens, then whole
-# words, and last what stretches over a sentence. (In the stories "life is
+# Which tokens are common comes first, then whole words, and last what stretches
+# over a sentence. Untrained, every token is about as likely as any other, so the
+# first row is the vocabulary shaken in a bag. (In the stories "life is
 # about" opens a last sentence, so a model that has learned its stories soon
 # stops.) Where a trained model still invents a word, one draw was unlucky:
 # many words are several tokens, and each of them is drawn.
@@ -101,8 +102,8 @@ print(f"\n{len(ids)} tokens; the model sees at most "
 # %% [markdown]
 # Read it once for grammar and once for memory: is the child in the last
 # sentence the one from the first? Grammar is learned early, because every
-# sentence teaches it. Keeping track of who is who pays in few places and
-# comes late. And a story longer than the context ends out of sight of its
+# sentence teaches it. Keeping track of who is who lowers the loss in few places,
+# and comes late. And a story longer than the context ends out of sight of its
 # beginning.
 #
 # ## What is there to choose from?
@@ -124,7 +125,7 @@ names = [tokenizer.decode([i]).replace(" ", "·")
 plots.plot_distribution(top.values, names);
 
 # %% [markdown]
-# A few knobs reshape the row of {numref}`fig-next` before we draw from it.
+# A few settings reshape the row of {numref}`fig-next` before we draw from it.
 # {term}`Temperature` divides the logits: below one, the likely becomes
 # likelier; above one, the row flattens; zero means that the top token is taken.
 # The others cut off the tail. {term}`Top-k` keeps the $k$ likeliest tokens.
@@ -155,7 +156,7 @@ for options in (dict(), dict(temperature=0.3), dict(top_k=3),
         logits, **options)[0]
     assert gap.abs().max() < 1e-9, options
 
-# %% mystnb={"figure": {"caption": "The same row after each knob, on the tokens of the figure before.", "name": "fig-knobs"}, "image": {"alt": "Five panels of the same ten tokens: temperature one half sharpens, two flattens, top-k keeps three, top-p and min-p keep a few more."}}
+# %% mystnb={"figure": {"caption": "The same row after each setting, on the tokens of the figure before.", "name": "fig-knobs"}, "image": {"alt": "Five panels of the same ten tokens: temperature one half sharpens, two flattens, top-k keeps three, top-p and min-p keep a few more."}} tags=["hide-input"]
 import matplotlib.pyplot as plt
 
 settings = {"temperature 0.5": dict(temperature=0.5),
@@ -172,17 +173,15 @@ for ax, (name, options) in zip(axes, settings.items()):
 # What the second panel of {numref}`fig-knobs` has lost went to tokens that are
 # not shown. The package's `probabilities` does the same for many rows at once.
 #
-# Temperature and top-p are easier to feel than to read about. In
-# {numref}`fig-sampling` both are sliders, over settings that were computed when
-# the page was built. The outline is the model's own row, the filled bar what is
-# left of it, and below stand four continuations, always with the same random
-# numbers.
+# In {numref}`fig-sampling` temperature and top-p are sliders, over settings that
+# were computed when the page was built. The outline is the model's own row, the
+# filled bar what is left of it, and below stand four continuations, always with
+# the same random numbers.
 #
 # :::{admonition} Predict
 # :class: hint
-# Before you drag: at temperature 2, how much of the probability sits in the bar
-# of all other tokens? How many tokens does the lowest top-p leave? And where
-# between the two ends do the sentences fall apart?
+# Before you drag: what will the lowest top-p do to the four texts? And what will
+# temperature 2 do to the bar of all other tokens?
 # :::
 
 # %% mystnb={"figure": {"caption": "The likeliest next tokens before and after both settings, and four texts drawn with them.", "name": "fig-sampling"}}
@@ -196,14 +195,18 @@ show_chart(sampling_chart(grid), "Bars of the likeliest next tokens, "
 
 # %% [markdown]
 # Turned down, both sliders lead to the same few sentences. Turned up, top-p
-# can at most leave the row as it is, while temperature moves most of it into
-# the last bar.
+# can at most leave the row as it is, while temperature moves it into the last
+# bar.
 #
 # Here is another beginning, drawn twice at each of three settings.
 #
 # :::{admonition} Predict
 # :class: hint
 # Which setting will write the same text twice? Which will lose the thread?
+#
+# - temperature 0 repeats itself, temperature 2 loses the thread
+# - top-p repeats itself, temperature 2 loses the thread
+# - all six texts differ, and temperature 0 loses the thread
 # :::
 
 # %%
@@ -224,8 +227,8 @@ for options in (dict(temperature=0), dict(temperature=0.8, top_p=0.9),
 # A model that goes in circles is often helped by a
 # {term}`repetition penalty`, a factor that makes tokens already in the text less
 # likely {cite}`keskar2019`. It is a crude tool: a story
-# needs its hero's name, and its full stops, more than once. Ours, at laptop
-# scale, does not go in circles, so we see only the harm.
+# needs its hero's name, and its full stops, more than once. Where a model does not
+# go in circles, as ours does not at laptop scale, only the harm is left.
 
 # %%
 for penalty in (1.0, 1.3, 2.0):
@@ -243,10 +246,14 @@ for penalty in (1.0, 1.3, 2.0):
 #
 # :::{admonition} Predict
 # :class: hint
-# For the longest text in the figure, how many times faster is the cache?
+# For the longest of these texts, how many times faster is it with the cache?
+#
+# - less than twice
+# - two to five times
+# - more than five times
 # :::
 
-# %% mystnb={"figure": {"caption": "Time to generate, with and without the cache, for growing lengths. Both give the same tokens.", "name": "fig-cache"}, "image": {"alt": "Time against tokens generated: both curves climb, the one without a cache far more steeply."}}
+# %%
 import time
 
 lengths = [T for T in (8, 16, 32, 64, 96) if
@@ -257,6 +264,8 @@ for use_cache in seconds:
         begin = time.perf_counter()
         generate(model, [prompt], length, seed=0, use_cache=use_cache)
         seconds[use_cache].append(time.perf_counter() - begin)
+
+# %% mystnb={"figure": {"caption": "Time to generate, with and without the cache, for growing lengths. Both give the same tokens.", "name": "fig-cache"}, "image": {"alt": "Time against tokens generated: both curves climb, the one without a cache far more steeply."}} tags=["hide-input"]
 plt.plot(lengths, seconds[False], "s-", label="without cache")
 plt.plot(lengths, seconds[True], "o-", label="with cache")
 plt.xlabel("tokens generated")
@@ -280,16 +289,18 @@ print(f"recorded at full size: {speed['course_lib']:.0f} tokens/s;",
 assert with_cache == without
 
 # %% [markdown]
-# On a small model, as in {numref}`fig-cache`, much of each step is overhead,
-# which no cache saves; the gain grows with the model and with the text. What
-# happens past the context? The window has to move. The tokens that stay get new
+# The first line says it, for this machine; the tokens are the same. On a small
+# model, as in {numref}`fig-cache`, much of each step is overhead, which no cache
+# saves; the gain grows with the model and with the text.
+#
+# Past the context the window has to move. The tokens that stay get new
 # positions; their stored keys and values belong to the old ones, so the cache
 # must be filled again. We move it by half a context at a time: one refill, then
 # many cheap steps.
 #
 # {numref}`fig-filling` has both, for a context far smaller than ours.
 
-# %% mystnb={"figure": {"caption": "The cache as a text grows: a row is a step, a column a token. Fully coloured is read in that step, faint was kept. Where the window moves, what is left of it is read again.", "name": "fig-filling"}, "image": {"alt": "A staircase of cells: in each step one dark cell at the right of a growing pale row. Twice the row starts anew further right, and is then dark over its whole length."}}
+# %% mystnb={"figure": {"caption": "The cache as a text grows: a row is a step, a column a token. Fully coloured is read in that step, faint was kept. Where the window moves, what is left of it is read again.", "name": "fig-filling"}, "image": {"alt": "A staircase of cells: in each step one dark cell at the right of a growing pale row. Twice the row starts anew further right, and is then dark over its whole length."}} tags=["hide-input"]
 from course_lib.showing import draw_cache
 
 draw_cache(context=16, prompt=5, tokens=28);
@@ -298,7 +309,7 @@ draw_cache(context=16, prompt=5, tokens=28);
 # Time is noisy and depends on the machine; multiplications can be counted.
 # {numref}`fig-cache-work` has those of each new token, and your browser can do them.
 
-# %% mystnb={"figure": {"caption": "Multiplications for each token that the model writes. A whole bar: the text is read again. Its foot: only what is new is read, since keys and values were kept.", "name": "fig-cache-work"}}
+# %% mystnb={"figure": {"caption": "Multiplications for each token that the model writes. A whole bar: the text is read again. Its foot: only what is new is read, since keys and values were kept.", "name": "fig-cache-work"}} tags=["hide-input"]
 from course_lib.showing import show_cache
 
 own = run if preset.name != "full" else stages.trained(
@@ -318,29 +329,41 @@ show_cache(own.model(), own.tokenizer, "life is about")
 # :::{admonition} Predict
 # :class: hint
 # A quarter of the bytes: how many times the speed?
+#
+# - four times or more
+# - two to four times
+# - less than twice
 # :::
 
 # %%
 from course_lib.model import GPT
 from course_lib.sampling import quantize_int8
+from course_lib.showing import show_table
 
 has_int8 = torch.backends.mkldnn.is_available()  # not on every CPU
 large = GPT(load_preset("full").model).eval()
 both = [large, quantize_int8(large)] if has_int8 else [large]
-for name, one in zip(("float32", "int8"), both):
+here = []
+for one in both:
     generate(one, [[1]], 4, seed=0)  # the first calls take longer
     begin = time.perf_counter()
     generate(one, [[1]], 32, seed=0)
-    took = time.perf_counter() - begin
-    print(f"{name:8} {32 / took:5.1f} tokens a second")
-print(f"recorded on one core: {speed['course_lib']:.0f} and",
-      f"{speed['course_lib int8']:.0f}")
+    here.append(32 / (time.perf_counter() - begin))
+rows = {"recorded, one core": (speed["course_lib"],
+                               speed["course_lib int8"])}
+if has_int8:
+    rows["this machine"] = here
+show_table([{"tokens a second": where, "float32": f"{slow:.0f}",
+             "int8": f"{fast:.0f}", "times": f"{fast / slow:.1f}"}
+            for where, (slow, fast) in rows.items()])
 
 # %% [markdown]
-# Whether it comes to four times depends on the processor. Rounding what is multiplied takes time of its own, and whatever
-# is not a matrix product is what it was. We have not measured the shares; they
-# depend on the processor. What int8 costs is measured on our own
-# model, in {term}`bits per byte` of text that it never saw.
+# The last column says it, and whether it comes to four depends on the processor.
+# Rounding what is multiplied takes time of its own, and whatever is not a matrix
+# product takes as long as before.
+#
+# What int8 costs is measured on our own model, in {term}`bits per byte` of text
+# that it never saw.
 
 # %%
 from course_lib.measuring import evaluate
@@ -368,26 +391,32 @@ assert not has_int8 or abs(
 # five, counts what followed the last four tokens (or bytes), with
 # {term}`Kneser-Ney smoothing` for what it never saw {cite}`kneser1995`. All
 # are measured on the same held-out books; only the first bar did without the
-# training text.
+# training text. ([Chapter 7](07_speaks.ipynb) says how much each has read.)
 
-# %% mystnb={"figure": {"caption": "Bits per byte of held-out books; shorter is better. The GPT and the n-gram models learned from the same books.", "name": "fig-baselines"}, "image": {"alt": "Horizontal bars of bits per byte for xz, PPMd, two Kneser-Ney models and the GPT; the GPT's bar is the shortest."}}
+# %% mystnb={"figure": {"caption": "Bits per byte of held-out books; shorter is better. All but the first learned from the same training books, each as much of them as it could hold.", "name": "fig-baselines"}, "image": {"alt": "Horizontal bars of bits per byte for xz, PPMd, two Kneser-Ney models and the GPT; the GPT's bar is the shortest."}} tags=["hide-input"]
 bits = {row["name"]: row["bits_per_byte"]
         for row in load_result("baselines.json")["rows"]}
 best = min(bits.values())
-bits["this book's GPT"] = books["validation"]["bits_per_byte"]
+name_of_ours = "this book's GPT"
+bits[name_of_ours] = books["validation"]["bits_per_byte"]
 colors = [plots.PALETTE[5]] * (len(bits) - 1) + [plots.PALETTE[1]]
 bars = plt.barh(list(bits), list(bits.values()), color=colors)
 plt.bar_label(bars, fmt="%.2f", padding=3)
 plt.gca().invert_yaxis()
 plt.xlabel("bits per byte");
 
+# %%
+[best_name] = [name for name, value in bits.items() if value == best]
+print(f"the GPT is {1 - bits[name_of_ours] / best:.0%} below the best "
+      f"of the others ({best_name})")
+
 # %% tags=["remove-cell"]
-assert bits["this book's GPT"] < best
+assert bits[name_of_ours] < best
 
 # %% [markdown]
-# In {numref}`fig-baselines` the GPT is ahead, of the best count by little. Its
-# sample above, with the tone of an old novel and none of its sense, is what so
-# many bits sound like.
+# In {numref}`fig-baselines` the GPT is ahead of all of them. Its sample above has
+# the tone of an old novel and none of its sense: that is what so many bits per
+# byte read like.
 #
 # One number for a whole split hides where the bits go. A token that a model
 # gave probability $p$ costs $-\log_2 p$ bits, its {term}`surprisal`, and
@@ -396,8 +425,11 @@ assert bits["this book's GPT"] < best
 #
 # :::{admonition} Predict
 # :class: hint
-# Where will the surprises be: at the start of words or at their end? At names?
-# At the second mention of a name?
+# Where will the surprises be?
+#
+# - where a word begins
+# - inside a word
+# - at the second mention of a name
 # :::
 
 # %%
@@ -430,19 +462,23 @@ show_surprisal(tokenizer, story, bits_of(story))
 # The stronger the colour, the less a token was expected, and the worst carry
 # their bits as a number. The bits go where the story makes a choice: a name,
 # a thing, a turn. It is paid for where the word begins; the rest of the word is
-# nearly free. Here are the five dearest, each with what the model
-# would rather have bet on.
+# nearly free.
+#
+# Here are the five costliest tokens, each with what the model would rather have
+# bet on.
 
 # %%
 with torch.no_grad():
     rows = model(torch.tensor([[tokenizer.eot, *story[:-1]]]))[0]
 best = rows.softmax(-1).max(-1)
 bits = bits_of(story)
-for at in sorted(range(len(story)), key=lambda i: -bits[i])[:5]:
-    guess = tokenizer.decode([best.indices[at].item()])
-    print(f"...{tokenizer.decode(story[max(0, at - 8):at])[-24:]!r}: "
-          f"{tokenizer.decode([story[at]])!r} cost {bits[at]:.1f} bits;"
-          f" {guess!r} had {best.values[at]:.0%}")
+costliest = sorted(range(len(story)), key=lambda i: -bits[i])[:5]
+show_table([{
+    "after": repr(tokenizer.decode(story[max(0, at - 8):at])[-24:]),
+    "came": repr(tokenizer.decode([story[at]])),
+    "bits": f"{bits[at]:.1f}",
+    "likeliest": repr(tokenizer.decode([best.indices[at].item()])),
+    "at": f"{best.values[at]:.0%}"} for at in costliest])
 begins = [tokenizer.decode([i]).startswith(" ") for i in story]
 print(f"{np.mean(begins):.0%} of the tokens begin with a space, and "
       f"cost {np.dot(bits, begins) / sum(bits):.0%} of the bits")
@@ -488,14 +524,15 @@ assert (sum(bits_of(sentence)) / len(austen.encode())
 # sample that stands in the training text as well. The length alone says
 # little: two stories that know nothing of each other share runs too, since
 # there are only so many ways to say that it rained. What helps are texts that
-# cannot be copies: the held-out stories. (At laptop scale our model has read
-# less than half of what is searched, and nothing twice: expect little. The test
-# is for runs of many passes.)
+# cannot be copies: the held-out stories.
 #
 # :::{admonition} Predict
 # :class: hint
-# Which will share longer runs with the training text: twenty stories of the
-# model, or twenty that it never saw?
+# Which will share longer runs with the training text?
+#
+# - twenty stories of the model
+# - twenty that it never saw
+# - neither, by much
 # :::
 
 # %%
@@ -508,11 +545,12 @@ val = run.val_tokens.ids
 starts = np.flatnonzero(val == eot)[:20] + 1
 held = [val[start:start + 100].tolist() for start in starts]
 
-# %% mystnb={"figure": {"caption": "A dot is a text: the longest run of its tokens that also stands in the training text.", "name": "fig-copies"}, "image": {"alt": "Two rows of dots, the longest shared runs of twenty samples and of twenty held-out stories."}}
 copies = longest_copies(samples, known)
 shared = {"samples": [copy.length for copy in copies],
           "held-out stories": [copy.length for copy
                                in longest_copies(held, known)]}
+
+# %% mystnb={"figure": {"caption": "A dot is a text: the longest run of its tokens that also stands in the training text.", "name": "fig-copies"}, "image": {"alt": "Two rows of dots, the longest shared runs of twenty samples and of twenty held-out stories."}} tags=["hide-input"]
 for row, lengths in enumerate(shared.values()):
     height = row + np.linspace(-0.2, 0.2, len(lengths))
     plt.plot(lengths, height, "o", alpha=0.6)
@@ -535,11 +573,14 @@ assert copied == samples[copies.index(most)][
     most.start:most.start + most.length]
 
 # %% [markdown]
-# Compare the two medians of {numref}`fig-copies`, and not the longest run with
-# zero. A model that
-# shares no more than the held-out stories do has learned how such stories
-# go. One that shares clearly more is reciting, and that comes with many
-# passes over little text.
+# The two medians say it; compare them, and not the longest run of
+# {numref}`fig-copies` with zero. A model that shares no more than the held-out
+# stories do has learned how such stories go. One that shares clearly more is
+# reciting.
+#
+# That comes with many passes over little text, such as those of
+# {ref}`chapter 4's overfitting <overfitting>`. At laptop scale our model has read
+# less than half of what is searched, and nothing twice.
 #
 # ## How do others use it?
 #
@@ -560,7 +601,7 @@ export_run(run, folder)
 for path in sorted(folder.iterdir()):
     print(f"{path.name:22} {path.stat().st_size:>9,} bytes")
 
-# %%
+# %% tags=["hide-output"]
 print((folder / "README.md").read_text())
 
 # %% [markdown]
@@ -635,24 +676,15 @@ print("would be published at",
 #
 # Wherever numbers can be multiplied. The package has the same GPT once more, in
 # JavaScript, for a page in a browser: tokenizer, forward pass with a cache and
-# sampling in one file, without a library, on the weights in eight bits. Here is
-# attention, whose Python is in [chapter 1](01_architecture.ipynb):
+# sampling in one file, without a library, on the weights in eight bits. What
+# PyTorch does for all tokens and heads at once stands there as loops. Here is
+# attention, whose Python is in [chapter 1](01_architecture.ipynb) (click to
+# open):
 
-# %%
+# %% tags=["hide-cell"]
 from course_lib.showing import show_script
 
 show_script("attention")
-
-# %% [markdown]
-# What PyTorch does for all tokens and heads at once stands here as loops. The
-# rule of the window is the same to the letter:
-
-# %%
-from course_lib.model.cache import window_start
-from course_lib.showing import show_source
-
-show_source(window_start)
-show_script("windowStart")
 
 # %% [markdown]
 # Rounding is the only difference: a test runs both on the same eight-bit weights
@@ -677,8 +709,9 @@ assert page.stat().st_size < 3_000_000
 browser = load_result("browser.json")
 print(f"{browser['parameters'] / 1e6:.1f}M parameters, on a core of an "
       f"{browser['provenance']['device']}")
-for row in browser["rows"]:
-    print(f"{row['case']}: {row['tokens_per_second']:.0f} tokens/s")
+show_table([{"in one thread of a browser": row["case"],
+             "tokens a second": f"{row['tokens_per_second']:.0f}"}
+            for row in browser["rows"]])
 
 # %% tags=["remove-cell"]
 assert all(row["tokens_per_second"] > 30 for row in browser["rows"])
@@ -808,25 +841,24 @@ assert kinds[1] < kinds[0]
 #
 # *Easy, 10 minutes.* Take the first two sentences of the held-out story and
 # exchange the last word of the first for one that fits the grammar and not
-# the story. Where do the bits rise: at the word, or also behind it?
+# the story. Where do the bits rise: at the word, or also after it?
 #
 # Solution (click to open):
 
 # %% tags=["hide-cell"]
 end = held_out.index(".")
 before, _, word = held_out[:end].rpartition(" ")
-behind = held_out[end:held_out.index(".", end + 1) + 1]
+rest = held_out[end:held_out.index(".", end + 1) + 1]
 paid = {}
 for last in (word, "umbrella"):
     text = f"{before} {last}"
     start, stop = len(tokenizer.encode(before)), len(
         tokenizer.encode(text))
-    ids = tokenizer.encode(text + behind)[:preset.model.context_length]
+    ids = tokenizer.encode(text + rest)[:preset.model.context_length]
     bits = bits_of(ids)
     paid[last] = sum(bits[start:stop])
     print(f"{last!r}: {paid[last]:.1f} bits,",
-          f"{sum(bits[stop:]):.1f} behind it")
-# The bill comes at the word. What follows did not depend on it, and the
-# model knows that: it forgives at once.
+          f"{sum(bits[stop:]):.1f} after it")
+# The bill comes at the word; what follows depended on it little.
 assert paid["umbrella"] > paid[word]
 show_surprisal(tokenizer, ids, bits)

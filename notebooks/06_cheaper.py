@@ -10,18 +10,15 @@
 # # Cheaper: where the fifty dollars went
 #
 # The recipe of 2023 cost about fifty dollars. The same number of parameters,
-# shown the same number of tokens, should cost one or two today. In this
-# chapter we go through the bill line by line: what was paid for nothing, what
-# a better machine does for the same money, and what has been learned about
-# training since. Each line has its own number, and says whether that number
-# was counted, measured, or only projected.
+# shown the same number of tokens, should cost one or two today. This chapter
+# goes through the bill line by line: what was paid for nothing, what a better
+# machine does for the same money, and what has been learned about training
+# since. Each line has its own number, and says whether that number was counted,
+# measured, or only projected.
 
-# %%
-from dataclasses import replace
-
-from course_lib import stages
+# %% tags=["remove-input"]
 from course_lib.presets import load_preset
-from course_lib.showing import card, load_result, plots, show_source
+from course_lib.showing import card, plots
 
 preset = load_preset()  # $COURSE_SCALE: smoke, laptop or full
 plots.use_style()
@@ -29,113 +26,142 @@ card("06_cheaper", needs="chapters 2 and 4",
      gives="the bill from $50 down, line by line, and a command that "
      "adds a line of your own")
 
+# %% tags=["hide-input"]
+from dataclasses import replace
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+
+from course_lib import stages
+from course_lib.model import count_parameters, flops_per_token
+from course_lib.showing import load_result, show_source, show_table
+
 # %% [markdown]
 # ## What was bought in 2023?
 #
 # A V100 for about 20 hours. BookCorpus has 74,004,228 sentences, and each
-# became a row of 64 positions, however short it was. In all there were 1.1
-# billion real tokens in them.
+# became a row of 64 positions, however short it was. All of them together held
+# 1.1 billion real tokens.
 #
 # :::{admonition} Predict
 # :class: hint
-# Of the fifty dollars, how many were paid for work on real tokens? And what
-# share of the V100's peak did the run reach?
+# Of the fifty dollars, how many were paid for work on real tokens?
+#
+# - about 45
+# - about 25
+# - about 12
 # :::
 
 # %%
-from course_lib.scaling import GPU_MFU
 from course_lib.machine import GPUS
-from course_lib.model import count_parameters, flops_per_token
+from course_lib.scaling import GPU_MFU, dollars
 
-# %%
 SENTENCES, ROW, REAL, HOURS = 74_004_228, 64, 1.1e9, 20  # of 2023
-full = load_preset("full")
-v100 = GPUS["V100"]
+full, v100 = load_preset("full"), GPUS["V100"]
 paid = HOURS * v100.dollars_per_hour
 positions = SENTENCES * ROW
 work = positions * flops_per_token(full.model, ROW)
 real = REAL / positions
 reached = work / (HOURS * 3600 * v100.peak_at())
-print(f"paid         ${paid:.2f}: {HOURS} h at "
-      f"${v100.dollars_per_hour}/h")
-print(f"work         {work:.2e} FLOP, {positions / 1e9:.2f}B positions")
-print(f"real tokens  {real:.0%} of them, ${real * paid:.2f} worth")
-print(f"V100's peak  {reached:.0%} reached, {real * reached:.0%} "
-      "counting real tokens")
+show_table([{"in 2023": what, "how much": value} for what, value in (
+    (f"{HOURS} hours of a V100", f"${paid:.2f}"),
+    ("positions", f"{positions / 1e9:.2f}B"),
+    ("of them real tokens", f"{real:.0%}"),
+    ("paid for real tokens", f"${real * paid:.2f}"),
+    ("work", f"{work:.2e} FLOPs"),
+    ("share of the V100's peak", f"{reached:.0%}"),
+    ("counting real tokens only", f"{real * reached:.0%}"))])
 
 # %% tags=["remove-cell"]
 assert 0.22 < real < 0.25 and 0.15 < reached < 0.17
+assert 11 < real * paid < 13
+assert dollars(flops_per_token(full.model) * REAL, "A100", GPU_MFU) < 2
 
 # %% [markdown]
-# Three quarters of the money went into padding. To count that needs no
-# experiment, and [chapter 3](03_tokenizer.ipynb) has the fix: rows without
-# padding. What such rows do to the learning is another question, for below.
+# About twelve. Three quarters of the money went into padding.
 #
-# The other number is the {term}`MFU`: the card did a sixth of what it could.
+# To count that needs no experiment, and [chapter 3](03_tokenizer.ipynb) has the
+# fix: rows without padding. What such rows do to the learning is another question,
+# for below.
+#
+# The last two lines are the {term}`MFU`: the card did a sixth of what it could.
 # Nobody has measured where the rest went. The usual causes are a loss that
 # writes all logits of a batch to memory, products too small to fill the card,
-# and waiting for data. This book's trainer is written to waste less, but *it
-# has not been measured on a rented GPU*; what follows assumes an MFU, the same
-# as in the other chapters. What has been measured is the same step on a
-# processor, where the machine is the same for all: beside nanoGPT, the code
-# that the recipe of 2023 followed, and Hugging Face's `transformers`. The peak
-# is what the same processor reaches in large matrix products alone.
+# and waiting for data; [chapter 4](04_training.ipynb) shows where the time goes
+# in a step of ours. This book's trainer is written to waste less, but *it has
+# not been measured on a rented GPU*; what follows assumes an MFU, the same as in
+# the other chapters. What has been measured is a step on a processor: by how many
+# times `course train` is faster than itself without some of its means, than
+# Hugging Face's `transformers`, and than nanoGPT, the code that the recipe of 2023
+# followed. The two take turns; the table has the median of the rounds and, in
+# brackets, the quartiles.
 
-# %%
-step = load_result("training_step.json")
-where, peaks = step["provenance"], step["matmul_flop_per_second"]
+# %% tags=["hide-input"]
+step, plain = (load_result(f"training_step{name}.json")
+               for name in ("", "_avx2"))
+where, sides = step["provenance"], {
+    "in float32": "itself without bfloat16",
+    "not compiled": "itself without `torch.compile`",
+    "memory given back": "itself without keeping memory",
+    "first edition": "itself without all three",
+    "transformers": "`transformers`", "nanoGPT": "nanoGPT"}
+
+
+def faster(record, name):
+    return {f"`{row['scale']}`": "{:.1f} ({:.1f} to {:.1f})".format(
+        row["sides"][name]["first_is_faster"],
+        *row["sides"][name]["quartiles"]) for row in record["rows"][1:]}
+
+
+show_table([{"faster than": label, **faster(step, name)}
+            for name, label in sides.items()]
+           + [{"faster than": "nanoGPT, both with AVX2 alone",
+               **faster(plain, "nanoGPT")}])
+for row in step["rows"][1:]:
+    ours = row["sides"]["course_lib"]["tokens_per_second"]
+    print(f"{row['scale']}: {ours:,.0f} tokens/s", end="; ")
 print(f"{where['threads']} threads of an {where['device']} "
       f"({', '.join(where['instructions'])})")
-for row in step["rows"][-2:]:
-    print(f"\n{row['scale']} preset:")
-    for name, side in row["sides"].items():
-        kind = side.get("number_format", "float32")
-        share = side["flop_per_second"] / peaks[kind]
-        print(f"{name:18}{side['tokens_per_second']:5,.0f} tokens/s, "
-              f"{share:.0%} of the peak in {kind}")
-
-# %% [markdown]
-# The first line of each is what `course train` does. This book's first edition had
-# none of its means, and the three lines after it leave out one each. The largest is
-# bfloat16, where the processor has instructions for it
-# ([chapter 4](04_training.ipynb) tries). The next is not about computing at
-# all. A step makes the same large tensors as the step before it, but `malloc`
-# gives their memory back in between, and what the system hands out again it
-# first fills with zeros, page by page. So the trainer asks `malloc` to keep it.
-# The many small operations between the products `torch.compile` merges. These two
-# speed up the `evening` scale by a fifth and more, and do nothing for the full one,
-# where nearly all of the time goes into the products themselves. A fourth means is hidden in all lines with bfloat16: PyTorch's attention kernel
-# for processors is slow in it, and plain matrix products, in blocks of queries,
-# are faster.
 
 # %% tags=["remove-cell"]
-evening, whole = ({name: side["tokens_per_second"]
-                   for name, side in row["sides"].items()}
-                  for row in step["rows"][-2:])
-for means in ("not compiled", "memory given back"):
-    assert evening["course_lib"] > 1.2 * evening[means]
-    assert whole["course_lib"] < whole[means]
+assert [row["scale"] for row in step["rows"][1:]] == ["evening", "full"]
+for row in step["rows"][1:]:
+    times = {name: row["sides"][name] for name in sides}
+    assert times["in float32"]["quartiles"][0] > 1.5
+    for name in ("not compiled", "memory given back"):
+        one = times[name]
+        assert one["first_is_faster"] - 1 < np.ptp(one["quartiles"])
+        assert one["first_is_faster"] < times["in float32"][
+            "first_is_faster"]
+for row in plain["rows"][1:]:
+    low, high = row["sides"]["nanoGPT"]["quartiles"]
+    assert low < 1 < high
 
-# %%
-for row in load_result("attention.json")["rows"]:
-    took = row["milliseconds"]
-    print(f"{row['scale']:8} {row['number_format']:9} kernel "
-          f"{took['kernel']:6.1f} ms, blocks {took['blocks']:6.1f} ms")
+# %% [markdown]
+# *bfloat16* does most, where the processor has instructions for it
+# ([chapter 4](04_training.ipynb) tries); with the older AVX2 alone the trainer is
+# about as fast as nanoGPT. The other two means gain less than the rounds differ.
+# `torch.compile` merges the many small operations between the matrix products.
+# *Keeping memory* is not about computing at all. A step makes the same large
+# tensors as the step before it, but `malloc` gives their memory back in between,
+# and what the system hands out again it first fills with zeros, page by page. So
+# the trainer asks `malloc` to keep it.
+#
+# A fourth goes with bfloat16: PyTorch's attention kernel for processors is slow in
+# it, and plain matrix products, in blocks of queries, are faster.
+
+# %% tags=["hide-input"]
+show_table([{
+    "scale": f"`{row['scale']}`", "format": row["number_format"],
+    "kernel, ms": f"{row['milliseconds']['kernel']:.1f}",
+    "blocks, ms": f"{row['milliseconds']['blocks']:.1f}"}
+    for row in load_result("attention.json")["rows"]])
 
 # %% tags=["remove-cell"]
 assert all(row["blocks_are_faster"][0] > 1
            for row in load_result("attention.json")["rows"]
            if row["number_format"] == "bfloat16")
-
-# %% [markdown]
-# The loss is a case of its own. Over 50,304 logits a token it can be had in
-# three ways with the same result ([chapter 1](01_architecture.ipynb) has more
-# about it). The trainer takes the chunks:
-
-# %%
-for way in load_result("loss_memory.json")["rows"]:
-    print(f"{way['way']:18} {way['seconds']:5.1f} s, "
-          f"{way['peak_bytes'] / 1e9:4.1f} GB")
 
 # %% [markdown]
 # ## What has been learned since?
@@ -149,26 +175,25 @@ for way in load_result("loss_memory.json")["rows"]:
 # %%
 from course_lib.recipes import RECIPES
 
-# %%
-first_one, modern = (RECIPES[name].at(preset).to_dict()
-                     for name in ("2023", "modern"))
-for part in (first_one, modern):
+old, modern = (RECIPES[name].at(preset).to_dict()
+               for name in ("2023", "modern"))
+for part in (old, modern):
     part.update(part.pop("model"))
-for field, value in first_one.items():
-    if value != modern[field] and field != "recipe":
-        value = "never" if value == 1e9 else value
-        print(f"{field:15} {value!s:15} {modern[field]}")
+show_table([{"field": f"`{field}`", "2023": "never" if value == 1e9
+             else value, "modern": modern[field]}
+            for field, value in old.items()
+            if value != modern[field] and field != "recipe"])
 
 # %% [markdown]
-# The lines below lead from the one to the other. The first of them are habits.
-# They end at the recipe of this book's other chapters, `gpt2`, and most have a
-# place in [chapter 4](04_training.ipynb): first weights as GPT-2 set them,
-# warm-up and decay, clipping, AdamW's settings. Four need a word. *Half the batch*
-# takes twice as many steps for the same text. *No dropout* keeps all numbers
-# that the recipe of 2023 would set to zero at random, a tenth of them in each
-# step. *Twice the context* has rows twice as long, and half as many. *A late
-# fall* is the schedule `wsd`. Habits stay in the table whatever they do; then
-# come ideas, and those have to earn their place:
+# The lines below lead from the one to the other. First come settings, until the
+# recipe is that of this book's other chapters, `gpt2`. Most have a place in
+# [chapter 4](04_training.ipynb): first weights as GPT-2 set them, warm-up and
+# decay, clipping, AdamW's settings. Four need a word. *Half the batch* takes
+# twice as many steps for the same text. *No dropout* keeps all numbers that the
+# recipe of 2023 would set to zero at random, a tenth of them in each step. *Twice
+# the context* has rows twice as long, and half as many. *Late decay* is the
+# schedule `wsd`. Settings stay in the table whatever they do; then come ideas,
+# and those have to earn their place:
 #
 # - *{term}`Muon`* {cite}`jordan2024`: another optimizer for the matrices inside
 #   the blocks. It takes AdamW's place there and makes a step of the same length
@@ -178,8 +203,8 @@ for field, value in first_one.items():
 #   tokens say to each other then depends on the distance between them.
 # - *Normed queries and keys* {cite}`dehghani2023`: their length no longer
 #   counts, so that attention cannot become too sure too early.
-# - *RMSNorm* {cite}`zhang2019rms` divides a vector by its length and leaves its
-#   mean alone: one operation less than LayerNorm.
+# - *RMSNorm* {cite}`zhang2019rms` divides a vector by its root mean square and
+#   leaves its mean alone: one operation less than LayerNorm.
 # - *SwiGLU* {cite}`shazeer2020`: an MLP with a third matrix, a gate that says
 #   how much of each inner channel passes. Its inner width is two thirds of the
 #   usual, so that the parameters stay as many.
@@ -207,36 +232,38 @@ show_source(rotate)
 # The comparison has to be fair, and that is more work than the changes are.
 #
 # *The same work.* Every run works on the same number of positions, and padding
-# is work. *The same size*, as far as a change allows: where the parameters are
-# fewer or more, the table says so. *The same text.* Every run is measured on
-# the same held-out stories, in {term}`bits per byte`. A recipe that knows only
-# sentences is asked for each of them and for where it ends; padding counts
-# nothing. *The same care.* Each line gets its own learning rate, the best of
-# three or more, looked for until the best lies between two that are worse. So
-# does the recipe of 2023, whose code has 0.0001 in it. *Two seeds*, because one
-# is an anecdote. And *the same trainer*: each run is one of chapter 4's, with
-# another configuration.
+# is work. *The same size*, as far as a change allows. *The same text.* Every run
+# is measured on the same held-out stories, in {term}`bits per byte`; the recipe
+# that trains on single sentences is measured sentence by sentence, end-of-text
+# included, padding left out. *The same care.* Each line gets its own learning
+# rate, the best of three or more, looked for until the best lies between two that
+# are worse. So does the line of 2023, although its code fixed 0.0001. *Two
+# seeds*, because one is an anecdote. And *the same trainer*: each run is one of
+# chapter 4's, with another configuration.
 
 # %%
 recorded = load_result("savings.json")
 lines, base = recorded["lines"], recorded["preset"]
 where = recorded["provenance"]
+of_size = [run["parameters"] for run in recorded["runs"]]
 print(f"{len(recorded['runs'])} runs of {recorded['positions']:,} "
       f"positions, on a core of an {where['device']}, {where['date']}")
 print(f"model: {base['model']['n_layer']} layers of "
-      f"{base['model']['n_embd']} channels; padded rows are "
-      f"{recorded['real_share']:.0%} real")
+      f"{base['model']['n_embd']} channels, {min(of_size):,} to "
+      f"{max(of_size):,} parameters")
+print(f"padded rows are {recorded['real_share']:.0%} real")
 
 # %% [markdown]
 # That is a very small model on very little text, and what it says about a large
 # one is limited; we come back to that.
 #
-# :::{admonition} Predict
-# :class: hint
-# Which of the lines below helps most? And does any do harm?
-# :::
+# The question that money asks is how much work a line needs to become as good as
+# the recipe of 2023 was at its end, with the worse of its two seeds. The model
+# was measured along each run; we read off where it passed that. (A run that is
+# planned to be longer is higher on its way than one that ends there, since its
+# learning rate has not come down yet. So these shares are rather too large.)
 
-# %% mystnb={"figure": {"caption": "Choose a line: a tick stands at what is on, and the curves say what it is worth. Dots: where two seeds end at the line's best learning rate, filled if the change was kept for the lines below. Recorded.", "name": "fig-savings"}}
+# %% tags=["hide-input"]
 from course_lib.showing import Axes, Trick, show_tricks
 
 
@@ -245,49 +272,6 @@ def runs_of(line, record=recorded):
             if run["recipe"] == line["recipe"]
             and run["rate"] == line["rate"]
             and run["asked"] == record["positions"]]
-
-
-def draw(record, text):
-    whole = runs_of(record["lines"][0], record)[0]["flop"]
-    tricks = []
-    for line in record["lines"]:
-        two = runs_of(line, record)
-        curves = [[(p["tokens"] / run["positions"] * run["flop"]
-                    / whole, p["bits_per_byte"])
-                   for p in run["curve"]] for run in two]
-        tricks.append(Trick(line["name"], curves,
-                            [run["bits_per_byte"] for run in two],
-                            line["kept"]))
-    axes = Axes("share of the work of 2023", "bits per byte",
-                {.02: "2%", .1: "10%", .5: "50%", 1: "100%"})
-    show_tricks(tricks, axes, "The lines from the recipe of 2023 to "
-                "the modern one, each with where its runs end on "
-                f"held-out {text} and, when chosen, their curves.",
-                ladder=True)
-
-
-draw(recorded, "stories")
-
-# %% [markdown]
-# Now the question that money asks: how much work does each line need to become
-# as good as the recipe of 2023 was at its end, with the worse of its two seeds?
-# The model was measured along each run; we read off where it passed that. (A run that is planned to
-# be longer is higher on its way than one that ends there, since its learning
-# rate has not yet come down. So these shares are rather too large.)
-
-# %%
-import numpy as np
-
-
-def share_to(run, target):
-    """The share of a run's work after which it was at `target`."""
-    lowest = np.minimum.accumulate(
-        [p["bits_per_byte"] for p in run["curve"]])
-    tokens = np.log([p["tokens"] for p in run["curve"]])
-    if lowest[-1] > target:
-        return np.nan
-    needed = np.exp(np.interp(-target, -lowest, tokens))
-    return needed / run["positions"]
 
 
 def ends(line, record=recorded):
@@ -299,100 +283,173 @@ def named(name, record=recorded):
                 if line["name"] == name)
 
 
-def work_for(line, record, goal, unit):
-    """The work in which each seed of the line gets to `goal`, in units
-    of so many FLOP."""
-    return [share_to(run, goal) * run["flop"] / unit
-            for run in runs_of(line, record)]
+def draw(record, text):
+    whole = runs_of(record["lines"][0], record)[0]["flop"]
+    tricks = []
+    for line in record["lines"]:
+        two = runs_of(line, record)
+        curves = [[(p["tokens"] / run["positions"] * run["flop"]
+                    / whole, p["bits_per_byte"])
+                   for p in run["curve"]] for run in two]
+        tricks.append(Trick(line["name"], curves, ends(line, record),
+                            line["kept"]))
+    axes = Axes("share of the work of 2023", "bits per byte",
+                {.02: "2%", .1: "10%", .5: "50%", 1: "100%"})
+    show_tricks(tricks, axes, "The lines from the recipe of 2023 to "
+                "the modern one, each with where its runs end on "
+                f"held-out {text} and, when chosen, their curves.",
+                ladder=True)
+
+
+# %% tags=["hide-input"]
+def share_to(run, target):
+    """The share of a run's work after which it was at `target`."""
+    lowest = np.minimum.accumulate(
+        [p["bits_per_byte"] for p in run["curve"]])
+    tokens = np.log([p["tokens"] for p in run["curve"]])
+    if lowest[-1] > target:
+        return np.nan
+    needed = np.exp(np.interp(-target, -lowest, tokens))
+    return needed / run["positions"]
 
 
 def work_to(line, record=recorded):
     """The share of the work of 2023 that each seed of the line needs to
     get where the recipe of 2023 ended, on the same text."""
     first = named("the recipe of 2023", record)
-    whole = runs_of(first, record)[0]["flop"]
-    return work_for(line, record, max(ends(first, record)), whole)
+    whole, goal = runs_of(first, record)[0]["flop"], max(
+        ends(first, record))
+    return [share_to(run, goal) * run["flop"] / whole
+            for run in runs_of(line, record)]
+
+
+def shares(values):
+    return ", ".join("–" if np.isnan(value) else f"{value:.1%}"
+                     for value in values)
 
 
 def table(record):
-    print(f"{'line, + if it helps':24}parameters  bits per byte"
-          "     rate   work needed")
-    for line in record["lines"]:
-        two, needed = runs_of(line, record), work_to(line, record)
-        mark = "+" if line["helps"] else "-"
-        print(f"{line['name']:22} "
-              f"{' ' if line is record['lines'][0] else mark}"
-              f"{two[0]['parameters']:11,} "
-              + "".join(f"{run['bits_per_byte']:7.3f}" for run in two)
-              + f"  {line['rate']:.4f}"
-              + "".join("      -" if np.isnan(share)
-                        else f"{share:7.1%}" for share in needed))
+    show_table([{
+        "line": line["name"], "kept": "yes" if line["kept"] else "no",
+        "bits per byte": ", ".join(
+            f"{end:.3f}" for end in ends(line, record)),
+        "work needed": shares(work_to(line, record))}
+        for line in record["lines"]])
 
-
-table(recorded)
 
 # %% [markdown]
-# A plus stands where a line is better than what was kept before it with both
-# seeds. "Work needed" is a share of the work of 2023, for each seed; a stroke
-# means that the run never got there.
-#
-# The way down in {numref}`fig-savings` has a few large steps, and packing is
-# none of them. Packing *alone* does harm: the same work goes over three times
-# as much text, and the end is higher. Then the first weights are set as GPT-2
-# set them, and that is the first large step. About the lines after it the table
-# says little: the two seeds of one line end further apart than the lines do. In
-# runs as short as these it is luck when a model gets off its first plateau. *No
-# dropout* brings both seeds down. Dropout guards against learning a text by
-# heart, and in one pass over fresh text there is nothing to guard against.
-#
-# Then *Muon* takes off two fifths, and *rotary positions* almost a third of
-# what is left. (Muon does some work of its own in each step, outside the model,
-# which the column of work leaves out; with the far larger batch of the full
-# preset it is a small share.) After these two nothing large is left. Normed
-# queries, RMSNorm, SwiGLU and the projections from zero change about as much as
-# a seed does. Without biases this small model is worse, and with the squared
-# ReLU or an untied head a little. The recipe `modern` has no biases either and
-# pays for that; what it gets is a shape that everyone's tools know.
-#
-# ## Why would packing do harm?
+# Below, an idea is *kept* when it ends lower, with both seeds, than what was kept
+# before it; the settings are kept in any case. *Work needed* is a share of the work
+# of 2023, and a dash means that the run never got there.
 #
 # :::{admonition} Predict
 # :class: hint
-# A row full of text teaches less than one that is three quarters padding. What
-# could the first weights have to do with it?
-# :::
+# Which of these changes lowers the bits per byte at the end most?
 #
+# - packed rows
+# - GPT-2's first weights
+# - no dropout
+# - Muon
+# - rotary positions
+# :::
+
+# %% mystnb={"figure": {"caption": "Choose a line: a tick stands at what is on, and the curves say what it is worth. Dots: where two seeds end at the line's best learning rate, filled if the change was kept for the lines below. Recorded.", "name": "fig-savings"}} tags=["hide-input"]
+draw(recorded, "stories")
+
+# %% tags=["hide-input"]
+table(recorded)
+
+# %% tags=["remove-cell"]
+def of(name, record=recorded):
+    return np.array(ends(named(name, record), record))
+
+
+names = [line["name"] for line in lines]
+steps = {name: (of(one) - of(name)).mean()
+         for one, name in zip(names, names[1:])}
+assert sorted(steps, key=steps.get)[-2:] == [
+    "Muon", "GPT-2's first weights"]
+assert np.ptp(of("GPT-2's first weights")) > 0.5
+assert min(of("packed rows")) > max(of(names[0])) + 0.04
+assert max(of("GPT-2's first weights")) < min(of(names[0])) - 0.5
+for name in ("warm-up and decay", "clipping", "half the batch",
+             "AdamW as in chapter 4"):
+    assert np.ptp(of(name)) > 0.25
+    assert min(of(name)) < max(of("GPT-2's first weights"))
+assert max(of("no dropout")) < min(of("half the batch")) - 0.05
+assert 0.56 < of("Muon").mean() / of("late decay").mean() < 0.64
+assert 0.66 < of("rotary positions").mean() / of("Muon").mean() < 0.72
+for name in ("RMSNorm", "SwiGLU", "projections from zero"):
+    assert abs(of(name) - of("normed queries, keys")).max() < 0.007
+for name in ("squared ReLU", "untied, fewer channels"):
+    assert 0.005 < (of(name) - of("normed queries, keys")).min() < 0.02
+for name in ("no biases", "the modern recipe"):
+    assert (of(name) - of("normed queries, keys")).min() > 0.03
+assert 3 < 1 / recorded["real_share"] < 4
+
+# %% [markdown]
+# GPT-2's first weights, though one of their seeds ends half a bit above the other.
+# Muon comes second.
+#
+# Packing *alone* ends higher on these stories, although the same work then goes
+# over three times as much text. About the lines between the first weights and *no
+# dropout* the table says little: the two seeds of one line end further apart than
+# the lines do. In runs as short as these it is luck when a model gets off its
+# first plateau, where it predicts each token only by how common it is
+# ({numref}`fig-no-clipping` shows one). *No dropout* brings both seeds down.
+# Dropout guards against learning a text by heart, and in one pass over fresh text
+# there is nothing to guard against.
+#
+# Among the ideas *Muon* takes off two fifths, and *rotary positions* almost a
+# third of what is left ({numref}`fig-savings`). (Muon does some work of its own in
+# each step, outside the model, which the column of work leaves out; with the far
+# larger batch of the full preset it is a small share.) After these two nothing
+# large is left. Normed queries, RMSNorm, SwiGLU and the projections from zero
+# change about as much as a seed does. Without biases this small model is worse,
+# and with the squared ReLU or an untied head a little. The recipe `modern` has no
+# biases either and pays for that; what it gets is a shape that everyone's tools
+# know.
+#
+# ## Where does a row begin?
+#
+# Why would rows full of text do worse than padded ones? There is a suspect.
 # PyTorch fills an embedding with numbers of size 1, unless it is tied to the
 # output layer, whose numbers are much smaller. So in 2023 the vector that says
-# *where* a token stands was much louder than the one that says *which* token
-# it is:
+# *where* a token stands was much larger than the one that says *which* token it
+# is:
 
 # %%
-import torch
-
 from course_lib.model import GPT
 
 torch.manual_seed(0)
-old = GPT(RECIPES["2023"].at(preset).model).transformer
-print(f"a token's numbers are of size    {old.wte.weight.std():.3f}")
-print(f"a position's numbers are of size {old.wpe.weight.std():.3f}")
+begun = GPT(RECIPES["2023"].at(preset).model).transformer
+print(f"a token's numbers are of size    {begun.wte.weight.std():.3f}")
+print(f"a position's numbers are of size {begun.wpe.weight.std():.3f}")
 
 # %% [markdown]
 # In a row that begins where a sentence begins, *where* says a good deal. In a
 # window cut from packed text anywhere, it says nothing and drowns out the rest.
-# If that is the reason, then it should be enough to turn the positions down,
+# If that is the reason, then it should be enough to make the positions smaller,
 # with all else as in 2023. Here are four runs, made while the page was built,
 # on the stories of the smoke preset: the recipe of 2023 and the same with
-# packed rows, each with its positions loud and quiet.
+# packed rows, each with its positions as they were and at a fiftieth of that.
+#
+# :::{admonition} Predict
+# :class: hint
+# With smaller positions, which runs end lower?
+#
+# - those on packed rows
+# - those on padded rows
+# - both, by about as much
+# :::
 
 # %%
 from course_lib.training import train
 
-smoke = load_preset("smoke")
-here = {}
-for layout in ("sentences", "packed"):
+smoke, rows, gained = load_preset("smoke"), [], {}
+for layout, name in (("sentences", "padded"), ("packed", "packed")):
     recipe = RECIPES["2023"].but(layout=layout, batch_tokens=1024)
-    run = stages.prepared(recipe.at(smoke))
+    run, here = stages.prepared(recipe.at(smoke)), []
     for size in (1.0, 0.02):
         short = recipe.at(replace(smoke, tokens=98_304))
         torch.manual_seed(short.seed)
@@ -400,33 +457,36 @@ for layout in ("sentences", "packed"):
         model.transformer.wpe.weight.data *= size
         made = train(None, short, run.train_tokens, run.measured_tokens,
                      model=model, evaluate_at=(), progress=False)
-        here[layout, size] = made.evaluation.bits_per_byte
-        print(f"{layout:10} positions x {size:4}: "
-              f"{here[layout, size]:.3f} bits per byte")
+        here.append(made.evaluation.bits_per_byte)
+    gained[layout] = here[0] - here[1]
+    rows.append({"rows": name, "as in 2023": f"{here[0]:.3f}",
+                 "smaller positions": f"{here[1]:.3f}",
+                 "gain, bits per byte": f"{gained[layout]:.3f}"})
+show_table(rows)
 
 # %% tags=["remove-cell"]
-loud, quiet = ({layout: here[layout, size] for layout in
-                ("sentences", "packed")} for size in (1.0, 0.02))
-assert quiet["packed"] < loud["packed"] - 0.3
-assert quiet["sentences"] > loud["sentences"] - 0.2
+assert gained["packed"] > max(0, gained["sentences"])
 
 # %% [markdown]
-# It was the positions, as far as one seed can tell: quieter ones do little for
-# padded rows and much for packed ones. What a change is worth depends on what
-# stands beside it. Had we tried packing first and kept only what helps, we
-# would have thrown it away. That is why habits are kept whatever they do, and
-# only ideas must earn their place.
+# Mostly those on packed rows, as the last column says. That fits the positions as
+# the reason.
+#
+# It is one seed of a tiny model, so no more is claimed. But it shows that what a
+# change is worth depends on what stands beside it. Had we tried packing first and
+# kept only what helps, we would have thrown it away. That is why settings are
+# kept whatever they do, and only ideas must earn their place.
 #
 # ## How short can the run be?
 #
 # Shares read off a curve can be checked by running to the end. The last recipe
 # that was kept is also trained on a half, a quarter and so on of the work, each
-# time with its own schedule, warm-up and fall included.
+# time with its own schedule, warm-up and decay included.
 
 # %%
 last = [line for line in lines if line["kept"]][-1]
 goal = max(ends(lines[0]))
-print(f"the recipe of 2023, at its end: {goal:.3f}")
+print(f"the recipe of 2023, at its end: {goal:.3f} bits per byte")
+rows = []
 for part in (2, 4, 8, 16):
     short = [run["bits_per_byte"] for run in recorded["runs"]
              if run["asked"] == recorded["positions"] // part
@@ -435,32 +495,13 @@ for part in (2, 4, 8, 16):
     on_the_way = [next(p["bits_per_byte"] for p in run["curve"]
                        if p["tokens"] >= run["positions"] / part)
                   for run in runs_of(last)]
-    print(f"the last one, 1/{part:<2} of the work:"
-          + "".join(f"{end:7.3f}" for end in short)
-          + "   the long run there:"
-          + "".join(f"{loss:7.3f}" for loss in on_the_way))
+    rows.append({"work": f"1/{part}", **{
+        what: ", ".join(f"{bits:.3f}" for bits in two)
+        for what, two in (("trained for that much", short),
+                          ("the long run there", on_the_way))}})
+show_table(rows)
 
 # %% tags=["remove-cell"]
-def of(name, record=recorded):
-    return np.array(ends(named(name, record), record))
-
-
-assert min(of("packed rows")) > max(of(lines[0]["name"])) + 0.04
-assert max(of("GPT-2's first weights")) < min(
-    of(lines[0]["name"])) - 0.5
-for name in ("warm-up and decay", "clipping", "half the batch",
-             "AdamW as in chapter 4"):
-    assert np.ptp(of(name)) > 0.25
-    assert min(of(name)) < max(of("GPT-2's first weights"))
-assert max(of("no dropout")) < min(of("half the batch")) - 0.05
-assert 0.56 < of("Muon").mean() / of("a late fall").mean() < 0.64
-assert 0.66 < of("rotary positions").mean() / of("Muon").mean() < 0.72
-for name in ("RMSNorm", "SwiGLU", "projections from zero"):
-    assert abs(of(name) - of("normed queries, keys")).max() < 0.007
-for name in ("squared ReLU", "untied, fewer channels"):
-    assert 0.005 < (of(name) - of("normed queries, keys")).min() < 0.02
-for name in ("no biases", "the modern recipe"):
-    assert (of(name) - of("normed queries, keys")).min() > 0.03
 assert part == 16 and len(short) == 2 and max(short) < goal - 0.4
 assert max(short) < min(on_the_way)
 assert max(work_to(last)) < 1 / 20
@@ -468,12 +509,10 @@ assert max(work_to(last)) < 1 / 20
 # %% [markdown]
 # A sixteenth of the work is enough, and to spare ({numref}`fig-work`). A short
 # run ends below the place where a long one is after the same work, so the
-# shares in the table are on the cautious side.
+# shares in the table above are on the cautious side.
 
-# %% mystnb={"figure": {"caption": "Bits per byte of held-out stories over the work of training, for some of the lines, one seed each. Dashed: where the recipe of 2023 ends. Recorded.", "name": "fig-work"}, "image": {"alt": "Falling curves over work. Packed rows alone stay highest; the last recipe crosses the final value of the 2023 recipe early and ends far below it."}}
-import matplotlib.pyplot as plt
-
-names = [lines[0]["name"], "packed rows", "a late fall"]
+# %% mystnb={"figure": {"caption": "Bits per byte of held-out stories over the work of training, for some of the lines, one seed each. Dashed: where the recipe of 2023 ends. Recorded.", "name": "fig-work"}, "image": {"alt": "Falling curves over work. Packed rows alone stay highest; the last recipe crosses the final value of the 2023 recipe early and ends far below it."}} tags=["hide-input"]
+names = [lines[0]["name"], "packed rows", "late decay"]
 shown = [line for line in lines
          if line["name"] in names or line is last]
 for line, color, style in zip(shown, plots.PALETTE, plots.STYLES):
@@ -484,7 +523,7 @@ for line, color, style in zip(shown, plots.PALETTE, plots.STYLES):
              color=color, label=line["name"])
 plt.axhline(goal, color="black", linestyle="--", linewidth=0.8)
 plt.xscale("log")
-plt.xlabel("FLOP")
+plt.xlabel("FLOPs")
 plt.ylabel("bits per byte")
 plt.legend();
 
@@ -499,17 +538,21 @@ plt.legend();
 #
 # :::{admonition} Predict
 # :class: hint
-# Which lines will be worth less on books, and which more?
+# What will Muon and rotary positions take off on books?
+#
+# - less than on the stories
+# - about as much
+# - more
 # :::
 
-# %% mystnb={"figure": {"caption": "The same lines on real books. Recorded.", "name": "fig-savings-books"}}
+# %% mystnb={"figure": {"caption": "The same lines on real books. Recorded.", "name": "fig-savings-books"}} tags=["hide-input"]
 on_books = load_result("savings_books.json")
 draw(on_books, "books")
 
-# %%
+# %% tags=["hide-input"]
+table(on_books)
 print(f"{len(on_books['runs'])} runs; padded rows are "
       f"{on_books['real_share']:.0%} real")
-table(on_books)
 
 # %% tags=["remove-cell"]
 names = [line["name"] for line in on_books["lines"]]
@@ -517,8 +560,10 @@ assert names == [line["name"] for line in lines]
 steps = {name: of(one, on_books).mean() - of(name, on_books).mean()
          for one, name in zip(names, names[1:])}
 assert max(steps, key=steps.get) == "GPT-2's first weights"
-assert steps["packed rows"] < -0.02 and steps["Muon"] > 0.1
-assert steps["rotary positions"] > 0.1
+assert min(of("packed rows", on_books)) < max(of(names[0], on_books))
+for name, before in (("Muon", "late decay"),
+                     ("rotary positions", "Muon")):
+    assert 0.04 < steps[name] / of(before, on_books).mean() < 0.06
 ideas = names[names.index("Muon"):]
 helps = [{line["name"] for line in one if line["helps"]} & {*ideas}
          for one in (lines, on_books["lines"])]
@@ -533,77 +578,85 @@ assert 0.02 < (of("no biases", on_books) - kept).mean() < 0.04
 assert 0.01 < (of("the modern recipe", on_books) - kept).mean() < 0.03
 begun = of("GPT-2's first weights", on_books)
 assert min(of("warm-up and decay", on_books)) > max(begun) + 0.05
-assert max(of("a late fall", on_books)) < min(begun)
+assert max(of("late decay", on_books)) < min(begun)
 
 # %% [markdown]
-# In {numref}`fig-savings-books` the order is the same where it matters. The first
-# weights are the largest step; Muon and rotary positions take theirs; and after
-# them nothing does. Normed queries help with the stories and RMSNorm with the
-# books, by less than a hundredth of a bit. Without biases the model is worse
-# here too, though by less, and so `modern` ends somewhat above the best line.
-# What differs is the middle. The cosine gives back part of what the first weights
-# had gained, and only the late fall is clearly below them again. So it was not
-# the stories.
+# Less: Muon takes off a twentieth and rotary positions another, where on the
+# stories they took two fifths and almost a third.
+#
+# The first weights are the largest step here too ({numref}`fig-savings-books`).
+# Packed rows alone end within the seeds of the padded ones. Normed queries help
+# with the stories and RMSNorm with the books, by less than a hundredth of a bit.
+# Without biases the model is worse here too, though by less, and so `modern` ends
+# somewhat above the best line. What differs is the middle. The cosine gives back
+# part of what the first weights had gained, and only the late decay is below them
+# again with both seeds.
 #
 # ## Do longer runs and larger models save as much?
 #
-# Part of what the habits do is to get a run off its first plateau sooner, and a
+# Part of what the settings do is to get a run off its first plateau sooner, and a
 # run of 20 hours gets off it anyway. So the savings should shrink as runs grow
 # longer, and perhaps as models grow larger. The full model has 51 million
 # parameters, which is beyond us here. But the direction can be tried on books:
-# the recipe of 2023 against the habits of this book (all lines down to *a late
-# fall*) and against the recipe `modern`, with four times the work; and against
-# the habits with a model of five times the parameters. Each has its learning
-# rate tuned again. At the end of each line stands the work needed, as above.
+# the recipe of 2023 against the settings of `gpt2` (all lines down to *late
+# decay*) and against `modern`, with four times the work; and against the settings
+# with a model of five times the parameters. Each has its learning rate tuned
+# again. As above, the settings needed about an eighth of the work of 2023.
 #
 # :::{admonition} Predict
 # :class: hint
-# With four times the work, do the habits save a larger or a smaller share of
-# it? And `modern`? And what does the larger model change?
+# With four times the work for both, which share of it do they need to become as
+# good as the recipe of 2023?
+#
+# - a larger one
+# - about the same
+# - a smaller one
 # :::
 
 # %%
 longer, wider = (load_result(f"savings_books_{name}.json")
                  for name in ("longer", "wider"))
-needed = []
-for what, record, line in (
-        ("habits, as above", on_books, "a late fall"),
-        ("habits, four times the work", longer, "a late fall"),
-        ("habits, a larger model", wider, "a late fall"),
-        ("modern, as above", on_books, "the modern recipe"),
-        ("modern, four times the work", longer, "the modern recipe")):
-    line = named(line, record)
+needed, rows = [], []
+for what, record, name in (
+        ("`gpt2`, as above", on_books, "late decay"),
+        ("`gpt2`, four times the work", longer, "late decay"),
+        ("`gpt2`, a larger model", wider, "late decay"),
+        ("`modern`, as above", on_books, "the modern recipe"),
+        ("`modern`, four times the work", longer, "the modern recipe")):
+    line = named(name, record)
     needed.append(work_to(line, record))
-    print(f"{what:28}{runs_of(line, record)[0]['parameters']:8,} "
-          "parameters" + "".join(f"{share:7.1%}"
-                                 for share in needed[-1]))
-longest = runs_of(named("a late fall", longer), longer)[0]["flop"]
+    rows.append({"settings": what, "parameters":
+                 f"{runs_of(line, record)[0]['parameters']:,}",
+                 "work needed": shares(needed[-1])})
+show_table(rows)
+longest = runs_of(named("late decay", longer), longer)[0]["flop"]
 whole = flops_per_token(full.model) * REAL
 print(f"the full run is {whole / longest:,.0f} times the longest "
       "of these")
 
 # %% tags=["remove-cell"]
-means = [np.mean(shares) for shares in needed]
-assert 0.11 < means[1] < 0.14 and abs(means[1] - means[0]) < 0.02
+means = [np.mean(values) for values in needed]
+assert 0.11 < means[0] < 0.14 and 0.11 < means[1] < 0.14
+assert abs(means[1] - means[0]) < 0.02
 assert max(needed[2]) < 0.7 * min(needed[0])
 assert 0.9 < means[4] / means[3] < 1 and 0.06 < means[4] < 0.075
 
 # %% [markdown]
-# Nothing shrank. With four times the work the habits need an eighth of it, about
-# as before, and `modern` a fifteenth, a little less than before. With the larger
-# model the habits need a smaller share, not a larger one.
+# About the same, an eighth. `modern` needs a fifteenth, a little less than before,
+# and with the larger model the settings need a smaller share, not a larger one.
 #
-# That is a direction and no proof, as the last line says.
+# So the savings did not shrink. That is a direction and no proof: the last line
+# says how far the full run is.
 
 # %% [markdown]
 # ## The bill
 #
-# Now the whole of it, for the full model. Padding is arithmetic. Longer rows
-# *cost* a little: attention looks further back. A better share of the V100's
-# peak and a newer card are engineering; both stand at the assumed MFU, so their
-# dollars are *projected*. What the science saves at full size nobody has
-# measured here: the last bar shows what it would be if the factor of the recipe
-# `modern`, from the small model on books, held.
+# Now the whole of it, for the full model. Padding is counted. Longer rows *cost*
+# a little: attention looks further back. A better share of the V100's peak and a
+# newer card are engineering; both stand at the assumed MFU, so their dollars are
+# *projected*. What the science saves at full size nobody has measured. So its
+# bar is open: from nothing saved to what `modern` saved on books, with the small
+# model.
 
 # %%
 MFU, CARD = GPU_MFU, "A100"
@@ -618,65 +671,53 @@ by_modern = named("the modern recipe", on_books)
 beyond = [share / on_books["real_share"] for share
           in work_to(by_modern, on_books)]  # padding is counted already
 science = float(np.mean(beyond))
-bars = [("padding left out", real, "arithmetic"),
-        ("rows of 512", longer, "arithmetic"),
-        (f"{reached:.0%} to {MFU:.0%} of the peak", reached / MFU,
-         "engineering"),
-        (f"V100 to {CARD}", price(GPUS[CARD]) / price(v100),
-         "engineering"),
-        ("the modern recipe", science, "science")]
-factors = [factor for _, factor, _ in bars]
-dollars_left = paid * np.cumprod([1] + factors)
-for (name, factor, kind), left in zip(bars, dollars_left[1:]):
-    print(f"{name:22} x {factor:4.2f}  ${left:6.2f}  {kind}")
-print(f"by the two seeds, the last is {min(beyond):.2f} to "
-      f"{max(beyond):.2f}")
+steps = [("padding left out", real, "arithmetic"),
+         ("rows of 512", longer, "arithmetic"),
+         (f"{reached:.0%} to {MFU:.0%} of the peak", reached / MFU,
+          "engineering"),
+         (f"V100 to {CARD}", price(GPUS[CARD]) / price(v100),
+          "engineering")]
+guess = "the modern recipe", science, "science"
+left = paid * np.cumprod([factor for _, factor, _ in steps])
+
+# %% tags=["hide-input"]
+show_table([{"step": name, "factor": f"{factor:.2f}",
+             "left": f"${after:.2f}"}
+            for (name, factor, _), after in zip(steps, left)]
+           + [{"step": guess[0], "factor": f"{science:.2f} to 1",
+               "left": "not measured"}])
+tried, full_size = (runs_of(by_modern, on_books)[0],
+                    count_parameters(full.model).total)
+print(f"{science:.2f} is of {tried['parameters']:,} parameters on "
+      f"{tried['positions']:,} tokens ({min(beyond):.2f} and "
+      f"{max(beyond):.2f} by seed);\nthe full model has "
+      f"{full_size / tried['parameters']:,.0f} times the parameters "
+      f"and {REAL / tried['positions']:,.0f} times the tokens")
 
 # %% tags=["remove-cell"]
-from course_lib.scaling import dollars
-
 again = dollars(flops_per_token(full.model) * REAL, CARD, MFU)
-assert abs(dollars_left[-2] / again - 1) < 1e-9
+assert abs(left[-1] / again - 1) < 1e-9 and longer > 1
 
-# %% mystnb={"figure": {"caption": "The bill for 51M parameters and 1.1B tokens. Each bar goes from what was paid before a saving to what is left after it, on a logarithmic axis: equal lengths are equal factors. Bars with lines or dots are projected.", "name": "fig-bill"}, "image": {"alt": "A waterfall from fifty dollars down: leaving out padding and using more of the card are the longest bars, a newer card follows, longer rows cost a little, and the projected saving by science comes last."}}
-kinds = "arithmetic", "engineering", "science"
-hatches = dict(zip(kinds, ("", "///", "...")))
-figure, ax = plt.subplots(figsize=(7, 3.4))
-ax.barh(0, paid - 0.05, left=0.05, color="#777777")
-ax.text(paid * 1.06, 0, f"${paid:.2f}", va="center")
-for place, (name, factor, kind) in enumerate(bars, 1):
-    before, after = dollars_left[place - 1:place + 1]
-    ax.barh(place, before - after, left=after, edgecolor="white",
-            color=plots.PALETTE[kinds.index(kind)],
-            hatch=hatches[kind])
-    saves = after < before  # what is left stands where the bar ends
-    ax.text(after * (0.94 if saves else 1.06), place, f"${after:.2f}",
-            va="center", ha="right" if saves else "left")
-for kind, color in zip(kinds, plots.PALETTE):
-    ax.fill_between([], [], facecolor=color, edgecolor="white",
-                    hatch=hatches[kind], label=kind)
-ax.set_yticks(range(len(bars) + 1),
-              ["paid in 2023"] + [name for name, *_ in bars])
-ax.set(xscale="log", xlim=(0.05, 200))
-ax.set_xticks([0.1, 1, 10, 100], ["$0.10", "$1", "$10", "$100"])
-ax.invert_yaxis()
-ax.legend(loc="lower right");
+# %% mystnb={"figure": {"caption": "The bill for 51M parameters and 1.1B tokens. Each bar goes from what was paid before a saving to what is left after it, on a logarithmic axis: equal lengths are equal factors. Bars with lines are projected. The last bar is open, from nothing saved to what the small model saved.", "name": "fig-bill"}, "image": {"alt": "A waterfall from fifty dollars down: leaving out padding and using more of the card are the longest bars with a sum, a newer card follows, and longer rows cost a little. The last bar, the saving by science, is only an outline without a sum."}} tags=["hide-input"]
+plots.plot_bill(paid, steps, guess, plt.figure(figsize=(7, 3.4)).gca());
 
 # %% [markdown]
-# Where each bar of {numref}`fig-bill` comes from: the first two from the cells of
-# this page. The share of the peak reached in 2023 from the first cell too, and the MFU from
-# nowhere: it is the assumption. The price of a FLOP from the table in
-# `course_lib/machine/gpus.py`, which names its sources. The last from the runs of
-# the table, which {doc}`../book/recorded` has with their command and their curves.
+# Where each bar of {numref}`fig-bill` comes from: the first two are counted in the
+# cells of this page, and so is the share of the peak reached in 2023. The MFU is
+# assumed. The price of a FLOP comes from the table in
+# `course_lib/machine/gpus.py`, which names its sources. The last one comes from
+# the runs on books, which {doc}`../book/recorded` has with their command and their
+# curves. Two seeds say how far luck moves it, and nothing here says how far the
+# distance to the full model does.
 #
 # What you doubt you can move in {numref}`fig-your-bill`: the assumed MFU, the
 # card, what it costs where you rent, and whether the recipe saves anything at
 # all.
 
-# %% mystnb={"figure": {"caption": "The same bill under your own assumptions. Each sum stands at the end of its bar, where the next begins.", "name": "fig-your-bill"}}
+# %% mystnb={"figure": {"caption": "The same bill under your own assumptions; it opens with a recipe that saves nothing. Each sum stands at the end of its bar, where the next begins.", "name": "fig-your-bill"}} tags=["hide-input"]
 from course_lib.showing import bill_chart, show_chart
 
-recipes = {"modern": science, "as in 2023": 1.0}
+recipes = {"saves nothing": 1.0, "as on the small model": science}
 show_chart(bill_chart(paid, real, longer, reached, recipes,
                       round(100 * MFU), CARD),
            "Bars of what is left of the bill after each step, with "
@@ -685,21 +726,23 @@ show_chart(bill_chart(paid, real, longer, reached, recipes,
 # %% [markdown]
 # ## Which of these savings last?
 #
-# *Arithmetic* lasts. Padding is a share of the positions, whatever the model;
-# on BookCorpus it was three quarters, on these stories it is a little less.
+# *Arithmetic* lasts, as far as it goes: it counts tokens that were processed, not
+# what was learned from them. On BookCorpus three quarters of the positions were
+# padding, whatever the model. That as many tokens in packed rows make as good a
+# model is another claim, and in the first table it did not hold until the first
+# weights were changed.
 #
-# *Engineering* lasts as far as the machine goes. If the trainer reaches half of
-# the assumed MFU, every dollar figure from that bar on doubles; exercise 1
-# tries other shares.
+# *Engineering* lasts as far as the machine goes, and a share of the peak depends
+# on the model's width. If the trainer reaches half of the assumed MFU, every
+# dollar figure from that bar on doubles; exercise 1 tries other shares.
 #
 # *Science* is the bar to doubt. Part of it is a run that leaves its first plateau
 # sooner, which a long run does anyway. Yet nothing shrank over the stretch that
-# could be tried here, which ends far below the full run. And the
-# learning rate was tuned here for the recipe of 2023 as
-# well: if 0.0001 was not its best, the real gap was larger than ours. The ideas are
-# used in models thousands of times as large, and for Muon the saving itself was
-# measured there {cite}`liu2025`. So the last bar is a guess with a small experiment
-# behind it, and the dollars of the bar before it are the ones to plan with.
+# could be tried here, which ends far below the full run. And the learning rate
+# was tuned here for the recipe of 2023 as well: if 0.0001 was not its best, the
+# real gap was larger than ours. The ideas are used in models thousands of times
+# as large, and for Muon the saving itself was measured there {cite}`liu2025`. The
+# dollars to plan with are those of the bar before it.
 #
 # ## What would fifty dollars buy now?
 #
@@ -709,24 +752,31 @@ show_chart(bill_chart(paid, real, longer, reached, recipes,
 # :class: hint
 # The same fifty dollars, spent on one of today's cards without waste: how many
 # times larger a model would they train?
+#
+# - twice as large
+# - six times
+# - thirty times
 # :::
 
 # %%
 from course_lib.scaling import plan, published_fit
 
-# %%
-now = plan(50, CARD, MFU)
-law = published_fit().fit.law
-N = count_parameters(full.model).total
-print(f"in 2023: {N / 1e6:.0f}M parameters, {REAL / 1e9:.1f}B tokens, "
-      f"loss {law.loss(N, REAL):.2f} by the law")
-print(f"now:     {now.N / 1e6:.0f}M parameters, {now.D / 1e9:.1f}B "
-      f"tokens, loss {now.loss:.2f}, in {now.hours:.0f} hours")
+now, law = plan(50, CARD, MFU), published_fit().fit.law
+show_table([
+    {"for $50": when, "N": f"{N / 1e6:.0f}M",
+     "D": f"{D / 1e9:.1f}B", "loss, by the law": f"{loss:.2f}"}
+    for when, N, D, loss in (
+        ("in 2023", full_size, REAL, law.loss(full_size, REAL)),
+        ("now", now.N, now.D, now.loss))])
+print(f"{now.N / full_size:.1f} times the parameters, in "
+      f"{now.hours:.0f} hours")
+
+# %% tags=["remove-cell"]
+assert 5 < now.N / full_size < 7
 
 # %% [markdown]
-# Not a cheaper model of the same size, but a much larger one. Both losses are
-# the law's, on the text and tokenizer of its own paper
-# ([chapter 2](02_scaling_laws.ipynb)).
+# About six times. Both losses are the law's, on the text and tokenizer of its own
+# paper ([chapter 2](02_scaling_laws.ipynb)).
 #
 # ## And what does it say?
 #
@@ -737,14 +787,18 @@ print(f"now:     {now.N / 1e6:.0f}M parameters, {now.D / 1e9:.1f}B "
 # real books, the one of [chapter 7](07_speaks.ipynb).
 
 # %%
+from course_lib.showing import print_text
+
 books = load_result("long_run.json")
 spent = books["training"]
 print(f"{books['parameters'] / 1e6:.1f}M parameters, "
       f"{spent['tokens'] / 1e6:.0f}M tokens, "
-      f"{spent['hours']:.1f} hours on {spent['threads']} cores, "
-      f"${spent['dollars']:.2f}")
-print(f"{books['validation']['bits_per_byte']:.2f} bits per byte")
-print(books["samples"][-1]["texts"]["life is about"])
+      f"{spent['hours']:.1f} hours in all on {spent['threads']} cores, "
+      f"{books['validation']['bits_per_byte']:.2f} bits per byte\n")
+print_text(books["samples"][-1]["texts"]["life is about"])
+
+# %% tags=["remove-cell"]
+assert 5.5 < full_size / books["parameters"] < 6.5
 
 # %% [markdown]
 # The two sentences cannot be compared: other text, another tokenizer, a
@@ -773,10 +827,10 @@ print(books["samples"][-1]["texts"]["life is about"])
 # :::{admonition} Takeaway
 # :class: tip
 # Most of the fifty dollars went into padding and into a card used at a sixth of
-# its peak. That is counted, or a matter of machines, and holds at any size.
-# What lowers the loss for the same work has to be measured: with both sides
-# tuned, on the same text, for the same work, with more than one seed, and with
-# the lines that did not help left in the table.
+# its peak. The first is counted; the second is a matter of the machine and of the
+# model's width. What lowers the loss for the same work has to be measured: with
+# both sides tuned, on the same text, for the same work, with more than one seed,
+# and with the lines that did not help left in the table.
 # :::
 #
 # ## Write it yourself
@@ -798,9 +852,6 @@ print(check("rotary", rotary))
 # Solution (click to open):
 
 # %% tags=["hide-cell"]
-import torch
-
-
 def rotary(x, start=0):
     T, D = x.shape[-2:]
     speeds = 10_000.0 ** (-torch.arange(D // 2) * 2 / D)
@@ -819,9 +870,9 @@ assert check("rotary", rotary).right
 #
 # ### 1. If the assumption is wrong
 #
-# *Easy, 5 minutes.* The dollars stand on an
-# assumed MFU. What would the same training cost at 20%, and at 55%? From which
-# MFU on does it cost less than a dollar on an A100?
+# *Easy, 5 minutes.* The dollars stand on an assumed MFU. What would the same
+# training cost at 20%, and at 55%? From which MFU on does it cost less than a
+# dollar on an A100?
 #
 # Solution (click to open):
 
@@ -847,7 +898,7 @@ assert abs(dollars(flop, CARD, enough) - 1) < 1e-9
 # %% tags=["hide-cell"]
 pairs = np.array([ends(line) for line in lines])
 apart = (pairs[:, 0] - pairs[:, 1]) ** 2 / 2
-kept, uncertain = 0, []  # the place of the last line that was kept
+kept, uncertain, rows = 0, [], []  # the last line that was kept
 for place in range(1, len(lines)):
     # of a run, and as it happens of the difference of two means of two;
     # from the seven pairs nearest in the table
@@ -855,9 +906,11 @@ for place in range(1, len(lines)):
     gain = pairs[kept].mean() - pairs[place].mean()
     if abs(gain) < 2 * luck:
         uncertain.append(lines[place]["name"])
-    print(f"{lines[place]['name']:23} {gain:+.3f}  luck {luck:.3f}"
-          + ("  may be luck" if abs(gain) < 2 * luck else ""))
+    rows.append({"line": lines[place]["name"], "gain": f"{gain:+.3f}",
+                 "luck": f"{luck:.3f}", "may be luck":
+                 "yes" if abs(gain) < 2 * luck else "no"})
     kept = place if lines[place]["kept"] else kept
+show_table(rows)
 
 # %% tags=["remove-cell"]
 assert "RMSNorm" in uncertain and "Muon" not in uncertain

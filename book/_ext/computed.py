@@ -19,7 +19,7 @@ from course_lib.showing.page import RESULTS, about, full_flop, load_result
 
 REPO = Path(__file__).resolve().parent.parent.parent
 # What the post of 2023 and its code state: words and numbers not of ours.
-POST = dict(row=64, sentence=14.9, hours=20, dollars=50)
+POST = dict(hours=20, dollars=50)
 NOW = ("V100", "L4", "RTX 4090", "A100", "H100")
 RENTED = "A100"
 # Minutes that nobody measured, so the page calls them assumed.
@@ -42,8 +42,9 @@ WHAT = {
     "ladder_first_stories": "The first edition's ladder on the stories, whose "
                             "bet was lost too.",
     "ladder_laptop_gpt2": "A ladder of small models on the stories, by the "
-                          "gpt2 recipe, and the laptop preset's own run.",
-    "ladder_laptop_modern": "The same by the modern recipe.",
+                          "gpt2 recipe.",
+    "ladder_laptop_modern": "The same by the modern recipe, and the laptop "
+                            "preset's own run.",
     "laptop_whole": "The laptop preset's whole run at its own learning rate "
                     "and at half of it.",
     "long_run_bet": "What the dial said of the model of chapter 7, written "
@@ -61,9 +62,9 @@ WHAT = {
                "time, on the built-in stories.",
     "savings_books": "From the recipe of 2023 to a cheaper one, one change at "
                      "a time, on real books.",
-    "savings_books_longer": "The recipe of 2023, the habits and the modern "
-                            "recipe on real books again, for four times the "
-                            "work.",
+    "savings_books_longer": "The recipe of 2023, the settings of gpt2 and the "
+                            "modern recipe on real books again, for four "
+                            "times the work.",
     "savings_books_wider": "The same three on real books again, with a larger "
                            "model."}
 UNKNOWN = "not noted"  # a test fails where this is shown
@@ -99,11 +100,6 @@ def bill() -> str:
 def mfu() -> str:
     """The utilisation that projections assume."""
     return f"{GPU_MFU:.0%}"
-
-
-def post_padding() -> str:
-    """The share of the post's positions that held padding."""
-    return f"{1 - (POST['sentence'] + 1) / POST['row']:.0%}"
 
 
 def full_parameters() -> str:
@@ -208,6 +204,9 @@ def _recorded(path: Path) -> str:
     title = path.stem.replace("_", " ").capitalize()
     noted = {key: source.get(key) or UNKNOWN for key in PROVENANCE}
     rows = [[name, text.format(**noted)] for name, text in ROWS.items()]
+    if record.get("commands"):
+        rows.append(["made by", "<br>".join(f"`{line}`" for line
+                                            in record["commands"])])
     shown = [f"{{doc}}`../notebooks/{script.stem}`"
              for script in sorted(REPO.glob("notebooks/[0-9n]*.py"))
              if f'"{path.name}"' in script.read_text()]
@@ -312,7 +311,7 @@ def prices() -> str:
          for gpu in GPUS.values()])
 
 
-SAID = (bill, mfu, post_padding, full_parameters, full_tokens, chapters,
+SAID = (bill, mfu, full_parameters, full_tokens, chapters,
         chapters_note, samples, samples_note, recorded_runs, renting,
         renting_note, forgotten, prices)
 

@@ -17,7 +17,7 @@ def envelope(N, curves, points: int = 200):
     Approach 1. `N` (n,) are parameters and `curves` n pairs of arrays,
     (tokens, loss), of a training curve; each is read at C = 6 N tokens.
     The budgets lie evenly in log C between the end of the cheapest run and
-    that of the dearest. A curve whose learning rate has not yet come down
+    that of the costliest. A curve whose learning rate has not yet come down
     lies too high, so the approach favours runs that are near their end.
     Raises ValueError for a single size or curves that are not increasing
     in tokens.

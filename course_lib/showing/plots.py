@@ -51,3 +51,42 @@ def plot_distribution(probabilities, labels, ax=None, color=PALETTE[0],
     ax.set_title(title)
     ax.grid(axis="y", visible=False)
     return ax
+
+
+def plot_bill(paid, steps, guess, ax=None):
+    """What is left of `paid` US$ after each of the steps, (name, factor,
+    kind), from top to bottom on a logarithmic axis: each bar begins where
+    the one above it ends. `guess` is a last step, (name, least factor,
+    kind), of which nobody knows the factor: its bar is open, from nothing
+    saved to the least, and bears no sum."""
+    ax = ax or plt.gca()
+    looks = dict(zip(dict.fromkeys(kind for *_, kind in [*steps, guess]),
+                     zip(PALETTE, ("", "///", "..."))))
+    ax.barh(0, paid - 0.05, left=0.05, color="#777777")
+    ax.text(paid * 1.06, 0, f"${paid:.2f}", va="center")
+    before = paid
+    for place, (_, factor, kind) in enumerate(steps, 1):
+        after, saves = before * factor, factor < 1
+        color, hatch = looks[kind]
+        ax.barh(place, before - after, left=after, facecolor=color,
+                edgecolor="white", hatch=hatch)
+        ax.text(after * (0.94 if saves else 1.06), place, f"${after:.2f}",
+                va="center", ha="right" if saves else "left")
+        before = after
+    name, least, kind = guess
+    ax.barh(place + 1, before * (1 - least), left=before * least,
+            facecolor="none", edgecolor=looks[kind][0], linestyle="--",
+            linewidth=1.5)
+    ax.text(before * 1.06, place + 1, "not measured", va="center")
+    for kind, (color, hatch) in looks.items():
+        known = kind != guess[-1]
+        ax.fill_between([], [], facecolor=color if known else "none",
+                        edgecolor="white" if known else color, hatch=hatch
+                        if known else "", label=kind)
+    ax.set_yticks(range(place + 2), ["paid in 2023", *(
+        name for name, *_ in steps), name])
+    ax.set(xscale="log", xlim=(0.05, 200))
+    ax.set_xticks([0.1, 1, 10, 100], ["$0.10", "$1", "$10", "$100"])
+    ax.invert_yaxis()
+    ax.legend(loc="lower right")
+    return ax

@@ -1,6 +1,7 @@
 """What is recorded of a run, before and after its end."""
 
 import json
+import shlex
 
 import pytest
 import record_run
@@ -9,6 +10,7 @@ import tiny
 from course_lib.cli.main import main
 from course_lib.cli.reading import read_model
 from course_lib.model.cost import count_parameters
+from course_lib.runs import open_run
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -37,6 +39,33 @@ def test_it_is_recorded_at_any_time(run, capsys):
     main(["sample", str(run.folder), "--prompt", "the cat", "--seed", "0"])
     assert capsys.readouterr().out \
         == whole["samples"][-1]["texts"]["the cat"] + "\n"
+
+
+def test_the_commands_make_the_run_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    main(shlex.split(
+        "prepare --corpus stories:60 --preset smoke --recipe modern --layers "
+        "1 --tokens 20480 --learning-rate 0.003 --out runs/one"))
+    first = open_run("runs/one").record
+    prepare, train = record_run.commands(first, [], "two")
+    assert train == "course train runs/two"
+    main(shlex.split(prepare)[1:])
+    again = open_run("runs/two").record
+    assert [again[of] for of in ("preset", "corpus", "files")] == [
+        first[of] for of in ("preset", "corpus", "files")]
+
+
+def test_a_run_that_no_flags_describe_has_no_commands(run):
+    assert record_run.commands(run.record, [], "one") == []
+
+
+def test_the_recorded_commands_are_those_of_the_run(repo):
+    results = repo / "book" / "results"
+    record, bet = (json.loads((results / name).read_text())
+                   for name in ("long_run.json", "long_run_bet.json"))
+    assert record["commands"] == record_run.commands(
+        record["run"], record["sessions"], "books", bet["preset"]["tokens"])
+    assert str(record["training"]["tokens"]) in " ".join(record["commands"])
 
 
 def test_the_readme_quotes_the_recorded_model(repo):

@@ -61,9 +61,9 @@ def test_each_line_is_a_recipe_and_changes_something():
         recipe.at(base)  # which checks every field
 
 
-def test_the_habits_lead_to_gpt2_and_the_last_line_is_modern():
+def test_the_settings_lead_to_gpt2_and_the_last_line_is_modern():
     recipe, base = savings.OLD, savings.small(load_preset("laptop"))
-    for changes in savings.HABITS.values():
+    for changes in savings.SETTINGS.values():
         recipe = recipe.but(**changes)
     ours, gpt2 = recipe.at(base), RECIPES["gpt2"].at(base)
     for name in ("model", "optimizer", "schedule", "layout", "clip",
@@ -82,7 +82,7 @@ def test_lines_are_of_one_size_or_nearly_so():
     recipe = savings.OLD
     for name, changes in savings.LINES.items():
         one = recipe.but(**changes)
-        recipe = one if name in savings.HABITS or one.optimizer == "muon" \
+        recipe = one if name in savings.SETTINGS or one.optimizer == "muon" \
             and "tied" not in changes else recipe
         less = gpt2.total - count_parameters(one.at(base).model).total
         assert -0.001 * gpt2.total < less < gpt2.position_embedding + \
@@ -94,7 +94,7 @@ def test_the_plan_counts_what_is_done(work, measured):
     result = work.follow(savings.LINES, shorter=savings.SHORTER)
     runs, flop = savings.planned(work.base)
     kept = {line["name"] for line in result["lines"] if line["kept"]}
-    assert kept == set(savings.HABITS)  # no change helps in this world
+    assert kept == set(savings.SETTINGS)  # no change helps in this world
     assert [line["helps"] for line in result["lines"]].count(True) == 1
     assert len(result["runs"]) == runs and 1e12 < flop < 1e15
 

@@ -48,7 +48,7 @@ def other_order(C, A, B, alpha, beta):
 
 
 @mistake("chinchilla", "alpha A and beta B have changed places",
-         "A larger A makes a small model dearer, so N grows with it.")
+         "A larger A makes a small model costlier, so N grows with it.")
 def other_prices(C, A, B, alpha, beta):
     both = alpha + beta
     N = (beta * B / (alpha * A)) ** (1 / both) * (C / 6) ** (beta / both)
