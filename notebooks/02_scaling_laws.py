@@ -111,9 +111,9 @@ print(law)
 # :::
 
 # %%
-show_table([{"parameters": f"{N / 1e6:.0f}M", "E": f"{law.E}",
-             "+ finite size": f"{law.A / N**law.alpha:.2f}",
-             "+ finite data": f"{law.B / D**law.beta:.2f}",
+show_table([{"N": f"{N / 1e6:.0f}M", "E": f"{law.E}",
+             "+ size": f"{law.A / N**law.alpha:.2f}",
+             "+ data": f"{law.B / D**law.beta:.2f}",
              "= loss": f"{law.loss(N, D):.2f}"}
             for N, D in splits.items()])
 
@@ -222,7 +222,7 @@ for name, gpu in GPUS.items():
     low, high = one.intervals["loss"]
     rows.append({"GPU": name, "an hour": f"${gpu.dollars_per_hour:.2f}",
                  "FLOPs": f"{one.flop:.1e}",
-                 "best size": f"{one.N / 1e6:.0f}M",
+                 "best N": f"{one.N / 1e6:.0f}M",
                  "loss": f"{low:.3f} to {high:.3f}"})
 show_table(rows)
 
@@ -414,10 +414,9 @@ first = kept[kept.seed == scale.seed]
 valleys = [first[first.budget == spent]
            for spent in np.unique(first.budget)]
 show_table([{
-    "FLOPs each": f"{one.budget[0]:.1e}", "models": len(one.N),
+    "FLOPs": f"{one.budget[0]:.1e}", "sizes": len(one.N),
     "parameters": f"{one.N.min() / 1e3:,.0f}k to "
                   f"{one.N.max() / 1e3:,.0f}k",
-    "tokens": f"{one.D.min() / 1e6:.1f}M to {one.D.max() / 1e6:.1f}M",
     "lowest loss": f"{one.loss.min():.2f}"} for one in valleys])
 
 # %% tags=["remove-cell"]
@@ -477,8 +476,9 @@ plt.show()
 # between them. The law passes through most runs, but not on the right: where a
 # model has few tokens for its size, the runs lie above the curve. So the law's
 # own bottoms, the crosses, lie too far to the right; keep that in mind. A
-# parabola through the runs of a valley finds the bottom without the law. The
-# last column is what the paper's printed constants ask for at the same budget:
+# parabola through the runs of a valley finds the bottom without the law. Here it
+# is, with the tokens for each parameter there, and those that the paper's printed
+# constants ask for at the same budget:
 
 # %%
 bottoms = {}
@@ -486,9 +486,9 @@ for one in valleys[1:]:  # the first has no bottom among its sizes
     low, _ = scaling.isoflop_parabola(one.N, one.loss)
     bottoms[one.budget[0]] = low
 show_table([{
-    "FLOPs": f"{spent:.1e}", "bottom": f"{N / 1e3:,.0f}k parameters",
-    "tokens each": f"{spent / (6 * N**2):.1f}",
-    "Hoffmann et al.": f"{spent / (6 * law.optimum(spent)[0]**2):.1f}"}
+    "FLOPs": f"{spent:.1e}", "bottom at N": f"{N / 1e3:,.0f}k",
+    "D / N": f"{spent / (6 * N**2):.1f}",
+    "the paper's": f"{spent / (6 * law.optimum(spent)[0]**2):.1f}"}
     for spent, N in bottoms.items()])
 
 # %% tags=["remove-cell"]
@@ -541,9 +541,8 @@ for held in (1, 2):
     wide = np.mean([one.high - one.loss for one in says])
     rows.append({"held back": held,
                  "inside": f"{sum(inside)} of {len(inside)} runs",
-                 "interval": f"± {wide:.2f} nats",
-                 "measured against predicted":
-                 f"{min(off):+.1%} to {max(off):+.1%}"})
+                 "interval": f"± {wide:.2f}",
+                 "off by": f"{min(off):+.1%} to {max(off):+.1%}"})
 show_table(rows)
 
 # %% tags=["remove-cell"]
@@ -591,8 +590,8 @@ rows = []
 for name, runs in {"without it": ladder, "with it": everything}.items():
     says, found = forecast(runs, N_own, 100e6), fit(*runs.runs).law
     rows.append({"fit": name, "E": f"{found.E:.2f}",
-                 "loss on 100M tokens": f"{says.loss:.2f}",
-                 "90% interval": f"{says.low:.2f} to {says.high:.2f}"})
+                 "loss on 100M tokens": f"{says.loss:.2f} "
+                 f"({says.low:.2f} to {says.high:.2f})"})
 show_table(rows)
 
 # %% [markdown]
@@ -634,9 +633,9 @@ print(*choose(scale, everything, 3 * 3600, speed_of).lines(), sep="\n")
 answers = {hours: choose(scale, everything, hours * 3600,
                          speed_of).forecast for hours in (0.3, 3, 30)}
 show_table([{
-    "hours": hours, "parameters": f"{says.N / 1e6:.1f}M",
-    "tokens": f"{says.D / 1e6:.0f}M", "loss": f"{says.loss:.2f}",
-    "90% interval": f"{says.low:.2f} to {says.high:.2f}"}
+    "hours": hours, "N": f"{says.N / 1e6:.1f}M",
+    "D": f"{says.D / 1e6:.0f}M",
+    "loss": f"{says.loss:.2f} ({says.low:.2f} to {says.high:.2f})"}
     for hours, says in answers.items()])
 
 # %% tags=["remove-cell"]
@@ -682,9 +681,9 @@ assert abs((same - 155e6) / (1.1e9 - 155e6) - 0.5) < 0.1
 # ## The bet
 #
 # One run is worth a bet that can be lost: the `evening` model on as many books as
-# it can read in some hours of training. With
-# everything that was measured, the last rung included, the dial said this, and it
-# was written into a file of the repository before the run began:
+# it can read in some hours of training. With everything that was measured, the
+# last rung included, the dial said this, and it was written into a file of the
+# repository before the run began:
 
 # %%
 bet = load_result("long_run_bet.json")
@@ -709,12 +708,12 @@ assert set(parts[2:]) == {"fit", "extrapolation"}
 # held-back budgets say of extrapolation. What luck and a missed rate would add is
 # small where it was measured, at the ladder's own sizes.
 #
-# It gets narrower once the same model's end after *fewer* tokens is known. A copy
-# of the run was brought down early; [chapter 7](07_speaks.ipynb) is about it. Where
-# the law as a whole lies, too high or too low for this model, then no longer
-# matters: only the factor by which the further tokens lower the loss does. So
-# while the run itself went on at its full learning rate, a second bet was
-# written down:
+# The interval gets narrower once it is known where the same model ends after
+# *fewer* tokens. In a copy of the run the learning rate decayed early; [chapter
+# 7](07_speaks.ipynb) is about that copy. From there on it no longer matters whether
+# the law lies too high or too low for this model, only by what factor it says that
+# further tokens lower the loss. So a second bet was written down, while the run
+# itself went on at its full learning rate:
 
 # %%
 second = load_result("long_run_second_bet.json")

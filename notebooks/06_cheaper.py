@@ -330,8 +330,7 @@ def shares(values):
 
 def table(record):
     show_table([{
-        "line": line["name"], "better": "first" if line is
-        record["lines"][0] else "yes" if line["helps"] else "no",
+        "line": line["name"], "kept": "yes" if line["kept"] else "no",
         "bits per byte": ", ".join(
             f"{end:.3f}" for end in ends(line, record)),
         "work needed": shares(work_to(line, record))}
@@ -339,9 +338,9 @@ def table(record):
 
 
 # %% [markdown]
-# Below, a line is *better* when it ends lower, with both seeds, than what was kept
-# before it. *Work needed* is a share of the work of 2023, and a dash means that
-# the run never got there.
+# Below, an idea is *kept* when it ends lower, with both seeds, than what was kept
+# before it; the settings are kept in any case. *Work needed* is a share of the work
+# of 2023, and a dash means that the run never got there.
 #
 # :::{admonition} Predict
 # :class: hint
@@ -682,11 +681,11 @@ guess = "the modern recipe", science, "science"
 left = paid * np.cumprod([factor for _, factor, _ in steps])
 
 # %% tags=["hide-input"]
-show_table([{"step": name, "factor": f"{factor:.2f}", "kind": kind,
+show_table([{"step": name, "factor": f"{factor:.2f}",
              "left": f"${after:.2f}"}
-            for (name, factor, kind), after in zip(steps, left)]
+            for (name, factor, _), after in zip(steps, left)]
            + [{"step": guess[0], "factor": f"{science:.2f} to 1",
-               "kind": guess[2], "left": "not measured"}])
+               "left": "not measured"}])
 tried, full_size = (runs_of(by_modern, on_books)[0],
                     count_parameters(full.model).total)
 print(f"{science:.2f} is of {tried['parameters']:,} parameters on "
@@ -764,8 +763,8 @@ from course_lib.scaling import plan, published_fit
 
 now, law = plan(50, CARD, MFU), published_fit().fit.law
 show_table([
-    {"fifty dollars": when, "parameters": f"{N / 1e6:.0f}M",
-     "tokens": f"{D / 1e9:.1f}B", "loss, by the law": f"{loss:.2f}"}
+    {"for $50": when, "N": f"{N / 1e6:.0f}M",
+     "D": f"{D / 1e9:.1f}B", "loss, by the law": f"{loss:.2f}"}
     for when, N, D, loss in (
         ("in 2023", full_size, REAL, law.loss(full_size, REAL)),
         ("now", now.N, now.D, now.loss))])

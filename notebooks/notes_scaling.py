@@ -63,7 +63,8 @@ C = 3.2e17  # FLOPs: the budget planned in 2023
 # :::
 
 # %%
-show_table([{"law": name, "best size": f"{N / 1e6:.1f}M",
+show_table([{"law": name.replace("_", " "),
+             "best size": f"{N / 1e6:.1f}M",
              "tokens": f"{D / 1e9:.2f}B",
              "loss": f"{PUBLISHED[name].loss(N, D):.2f}"}
             for name, (N, D) in ((name, one.optimum(C))
@@ -288,8 +289,8 @@ for one in load_result("rates_books_modern.json")["points"]:
     asked.append((D / one["N"], said / one["rate"],
                   theirs / one["rate"]))
     rows.append({
-        "parameters": f"{one['N'] / 1e3:.0f}k ({body / 1e3:.0f}k)",
-        "tokens": f"{D / 1e6:.1f}M", "best rate": f"{one['rate']:.4f}",
+        "N": f"{one['N'] / 1e3:.0f}k ({body / 1e3:.0f}k)",
+        "D": f"{D / 1e6:.1f}M", "best": f"{one['rate']:.4f}",
         "our rule": f"{said:.4f} (+{cost:.3f})",
         "Li et al.": f"{theirs:.2f}"})
 show_table(rows)
@@ -301,7 +302,7 @@ for tokens, rule, _ in asked:
 assert sum(tokens < 1 for tokens, *_ in asked) == 1
 
 # %% [markdown]
-# In brackets after the parameters: those without embeddings. A larger vocabulary
+# In brackets after N: the parameters without embeddings. A larger vocabulary
 # adds parameters and hardly moves the best rate, so only without them does one
 # rule hold on books and on the stories of the other chapters, whose vocabulary is
 # an eighth of this one's. In brackets after the rule's rate: the nats that its
@@ -334,7 +335,7 @@ first, again = (kept[(kept.seed == scale.seed) == same]
                 for same in (True, False))
 twins = [(N, first.loss[(first.N == N) & (first.D == D)][0], loss)
          for N, D, loss in zip(*again.runs)]
-show_table([{"parameters": f"{N / 1e3:,.0f}k", "one seed": f"{one:.3f}",
+show_table([{"N": f"{N / 1e3:,.0f}k", "one seed": f"{one:.3f}",
              "another": f"{other:.3f}", "apart": f"{other - one:+.3f}"}
             for N, one, other in twins])
 
@@ -491,9 +492,9 @@ for recipe in ("gpt2", "modern"):
         says = forecast(steps, *run, floor)
         promised[recipe, floor > 0] = says
         rows.append({
-            "recipe": recipe, "E at least": f"{floor:.2f}",
-            "predicted": f"{says.loss:.2f}",
-            "90% interval": f"{says.low:.2f} to {says.high:.2f}",
+            "recipe": recipe, "E from": f"{floor:.2f}",
+            "predicted": f"{says.loss:.2f} ({says.low:.2f} to "
+                         f"{says.high:.2f})",
             "measured": f"{ended[recipe]:.2f}"})
 show_table(rows)
 
@@ -521,7 +522,9 @@ assert 6 < 6 * run[0] * run[1] / steps.budget.max() < 10
 # factor of eight in compute. Both were measured with the same thirty small
 # models: on the stories, whose grammar has a known {term}`entropy`, and on
 # real books. Both runs had four times the compute of the ladder's largest
-# budget, and both predictions were written down before.
+# budget, and both predictions were written down before. Here are the floor that
+# each fit found, how far its largest budget was off when it was held back, and the
+# run, as predicted and as measured:
 
 # %%
 both = {name: rungs.load(results(f"ladder_first_{name}.json"))
@@ -544,9 +547,8 @@ for name, one in both.items():
     low, high = refits[name].loss(*where)
     rows.append({
         "text": name, "E": f"{refits[name].fit.law.E:.2f}",
-        "largest budget held back": f"{off.min():+.1%} to "
-                                    f"{off.max():+.1%}",
-        "the run, predicted": f"{low:.2f} to {high:.2f}",
+        "held back": f"{off.min():+.1%} to {off.max():+.1%}",
+        "the run": f"{low:.2f} to {high:.2f}",
         "measured": f"{ended[name]:.2f}"})
 show_table(rows)
 
@@ -618,11 +620,10 @@ answers = {
     f"{few.D.min() / 1e6:.1f}M to {few.D.max() / 1e6:.1f}M tokens, "
     f"{min(steps):,} steps or more",
     "on what text, and is any repeated?":
-    f"{everything.corpus['name']}; no run reads a token twice",
+    "public-domain books; no run reads a token twice",
     "how are the hyperparameters chosen?":
-    "rate and batch by a rule fitted to sweeps on both texts "
-    "(`scaling.hyperparameters`); the rest "
-    "is the recipe's",
+    "rate and batch by a rule fitted to sweeps on both texts; "
+    "the rest is the recipe's",
     "which checkpoints?":
     "the last of each run, its schedule ending there",
     "what is measured?": "mean nats per token on "
@@ -630,12 +631,12 @@ answers = {
     "which objective and algorithm?":
     "Huber of the difference of logs, "
     f"delta {scaling.fits.DELTA}; a grid, then Newton's method",
-    "which start?": "the best points of the grid (`newton.starts`)",
+    "which start?": "the best points of the grid",
     "are points left out?": "none",
     "how sure is it?":
     "bootstrap, seeds, the rate's misfit, and budgets held back",
-    "is it all public?": "code, runs and text: "
-    "`book/results/ladder_evening_modern.json` and its command"}
+    "is it all public?": "code, runs and text; the record has the "
+    "command"}
 Markdown("\n".join(["| question | answer |", "| --- | --- |"] + [
     f"| {question} | {answer} |"
     for question, answer in answers.items()]))
