@@ -304,7 +304,7 @@ others = [one.optimum(C)[0] for one in PUBLISHED.values()][:4]
 assert cheap[0] < min(others) and max(others) < cheap[-1]
 
 # %% [markdown]
-# Next to nothing: the bottom is so flat that no published law of this form would
+# Little, near the bottom: it is so flat that no published law of this form would
 # have chosen badly. So choose a size whose shapes suit the hardware, and lean
 # to the small side, since a smaller model is cheaper every time it is used.
 # Training it for longer than its budget's optimum, until it is as good, is called
