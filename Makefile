@@ -64,7 +64,7 @@ zip: book ## the pages as one file to read offline, _build/book.zip
 
 epub: book ## the book for an e-reader, _build/book.epub
 	$(JB) --builder custom --custom-builder epub
-	cp _build/epub/*.epub _build/book.epub
+	cp _build/epub/book.epub _build/book.epub
 
 links: $(INSTALLED) ## ask every external link whether it still answers
 	COURSE_SCALE=smoke TQDM_DISABLE=1 $(JB) --all --builder linkcheck \

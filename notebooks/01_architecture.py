@@ -972,7 +972,7 @@ counted = {name: count_parameters(config)
            for name, config in shapes.items()}
 show_table([{"model": name,
              "parameters": f"{count.total / 1e6:.1f}M",
-             "in embeddings": f"{count.embedding / count.total:.0%}"}
+             "in tables": f"{count.embedding / count.total:.0%}"}
             for name, count in counted.items()])
 
 # %% [markdown]
@@ -1100,13 +1100,13 @@ for tokens in step, step // 8:
 # of it fills gigabytes with numbers that no one will look at.
 #
 # So where the logits are many, `model.loss` computes them in chunks of positions.
-# The loss is a sum, which can be taken chunk by chunk. The backward pass would need the logits of
-# every chunk again; but the gradient of a cross-entropy is the probabilities
-# minus the truth, as in the primer, and can be computed while a chunk is there.
-# Then the chunk is thrown away. The folded cell has the code and the record.
-# (*Fused* in it is PyTorch's own operator, of version 2.13 and later. It takes
-# the least memory, but the trainer computes in bfloat16 where it can, and there
-# it is slow.)
+# The loss is a sum, which can be taken chunk by chunk. The backward pass would
+# need the logits of every chunk again; but the gradient of a cross-entropy is the
+# probabilities minus the truth, as in the primer, and can be computed while a chunk
+# is there. Then the chunk is thrown away. The folded cell has the code and the
+# record. (*Fused* in it is PyTorch's own operator, of version 2.13 and later. It
+# takes the least memory, but the trainer computes in bfloat16 where it can, and
+# there it is slow.)
 
 # %% mystnb={"code_prompt_hide": "Hide the loss in chunks", "code_prompt_show": "Show the loss in chunks, and what it saves"} tags=["hide-cell"]
 from course_lib.model import chunked_cross_entropy, loss as loss_module

@@ -750,17 +750,17 @@ N_TOKENS = 1.1e9    # in BookCorpus, as the recipe of 2023 counted them
 our_books = load_result("long_run.json")["run"]["files"].values()
 books_size = sum(side["bytes"] for side in our_books)
 bookcorpus_size = N_TOKENS * books["rows"][-1]["bytes_per_token"]
-columns = "what stands after --corpus", "size", "licence"
+columns = "`--corpus`", "size, licence"
 show_table([dict(zip(columns, row)) for row in (
     ("`stories:100000`, made-up stories: plain words, no facts",
-     "any", "MIT, as this package"),
+     "any size, MIT as this package"),
     (f"`books`, {len(listed_books()):,} books, mostly old novels",
-     f"{books_size / 1e9:.1f} GB", "public domain in the US"),
+     f"{books_size / 1e9:.1f} GB, public domain in the US"),
     ("`hub:roneneldan/TinyStories`, stories for children, written by "
-     "GPT-3.5 and GPT-4", "1.9 GB", "CDLA-Sharing 1.0"),
+     "GPT-3.5 and GPT-4", "1.9 GB, CDLA-Sharing 1.0"),
     ("`bookcorpus`, novels of living authors, in lower case",
-     f"{bookcorpus_size / 1e9:.0f} GB", "unknown"),
-    ("`my-texts/`, your files: .txt, .jsonl, .parquet", "yours",
+     f"{bookcorpus_size / 1e9:.0f} GB, unknown"),
+    ("`my-texts/`, your files: .txt, .jsonl, .parquet",
      "yours to find out"))])
 
 # %% [markdown]

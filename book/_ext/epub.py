@@ -4,6 +4,7 @@ another builder's pages."""
 
 import re
 from pathlib import Path
+from posixpath import normpath
 
 from bs4 import BeautifulSoup
 from docutils import nodes
@@ -70,21 +71,48 @@ def make_xml(app, pagename, templatename, context, doctree):
     for part in page.find_all(DROPPED):
         part.decompose()
     for fold in page.find_all("details"):
-        fold["open"] = "open"
+        fold.summary.decompose()
+        fold.name = "div"
     context["body"] = str(page)
 
 
-def add_style(app):
-    """Cells bring the style of what they display; here it is one file."""
-    if app.builder.name == "epub":
-        app.config.html_static_path.append(str(SHOW_CSS))
-        app.add_css_file(SHOW_CSS.name)
+def prepare(app):
+    """Cells bring the style of what they display; here it is one file. And
+    the front page lies in a folder, from which links lead up again."""
+    if app.builder.name != "epub":
+        return
+    app.config.html_static_path.append(str(SHOW_CSS))
+    app.add_css_file(SHOW_CSS.name)
+    add = app.builder.toc_add_files
+
+    def add_files(pages):
+        for page in pages:
+            page["refuri"] = normpath(page["refuri"])
+        add(pages)
+    app.builder.toc_add_files = add_files
+
+
+def pack_again(app, error):
+    """Once more, with files that extensions add at the end, and a word in
+    the list of contents on which pages hold formulas."""
+    if error or app.builder.name != "epub":
+        return
+    app.builder.build_content()
+    app.builder.files.append("nav.xhtml")
+    listed = Path(app.outdir, "content.opf")
+    listed.write_text(re.sub(
+        r'<item id="[^"]+" href="([^"]+)"',
+        lambda item: item[0] + (' properties="mathml"' if "<math" in Path(
+            app.outdir, item[1]).read_text(errors="ignore") else ""),
+        listed.read_text()))
+    app.builder.build_epub()
 
 
 def setup(app):
     """Register the hooks."""
     app.add_post_transform(Still)
     app.add_post_transform(Formulas)
-    app.connect("builder-inited", add_style)
+    app.connect("builder-inited", prepare)
     app.connect("html-page-context", make_xml, priority=950)
+    app.connect("build-finished", pack_again, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

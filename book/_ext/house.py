@@ -30,7 +30,7 @@ def name_files(app, config):
 
 def copy_mathjax(app, error):
     """Put the one MathJax bundle and its fonts beside the pages."""
-    if error or app.builder.format != "html":
+    if error or app.builder.name not in ("html", "singlehtml"):
         return
     source = next(
         Path(f.locate()) for f in files("sphinx-mathjax-offline")

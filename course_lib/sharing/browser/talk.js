@@ -99,7 +99,7 @@ function speaker(element, priced, settings) {
 
   function bar({ id, token, before, after }) {
     const made = make("button", { type: "button",
-      "aria-label": `take ${token}, ${percent(after)}` },
+      title: `take ${token}` },
     make("span", { class: "gpt-token" }, token),
     make("span", { class: "gpt-bar" },
       make("span", { class: "gpt-now", style: `width:${100 * after}%` }),
