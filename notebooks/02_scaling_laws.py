@@ -709,8 +709,8 @@ assert set(parts[2:]) == {"fit", "extrapolation"}
 # small where it was measured, at the ladder's own sizes.
 #
 # The interval gets narrower once it is known where the same model ends after
-# *fewer* tokens. In a copy of the run the learning rate decayed early; [chapter
-# 7](07_speaks.ipynb) is about that copy. From there on it no longer matters whether
+# *fewer* tokens. In a copy of the run the learning rate decayed early;
+# [chapter 7](07_speaks.ipynb) is about it. From there on it no longer matters whether
 # the law lies too high or too low for this model, only by what factor it says that
 # further tokens lower the loss. So a second bet was written down, while the run
 # itself went on at its full learning rate:
