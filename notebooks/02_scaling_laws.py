@@ -415,8 +415,7 @@ valleys = [first[first.budget == spent]
            for spent in np.unique(first.budget)]
 show_table([{
     "FLOPs": f"{one.budget[0]:.1e}", "sizes": len(one.N),
-    "parameters": f"{one.N.min() / 1e3:,.0f}k to "
-                  f"{one.N.max() / 1e3:,.0f}k",
+    "N": f"{one.N.min() / 1e3:,.0f}k to {one.N.max() / 1e3:,.0f}k",
     "lowest loss": f"{one.loss.min():.2f}"} for one in valleys])
 
 # %% tags=["remove-cell"]
