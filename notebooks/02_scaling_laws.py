@@ -220,8 +220,8 @@ rows = []
 for name, gpu in GPUS.items():
     one = plan(50, gpu, MFU)
     low, high = one.intervals["loss"]
-    rows.append({"GPU": name, "an hour": f"${gpu.dollars_per_hour:.2f}",
-                 "FLOPs": f"{one.flop:.1e}",
+    rows.append({"GPU": name, "$/h": f"{gpu.dollars_per_hour:.2f}",
+                 "FLOPs": f"{one.flop:.1e}".replace("+", ""),
                  "best N": f"{one.N / 1e6:.0f}M",
                  "loss": f"{low:.3f} to {high:.3f}"})
 show_table(rows)
