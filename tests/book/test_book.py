@@ -418,23 +418,19 @@ def test_search_finds_the_words_of_the_field_in_a_chapter(html, browser,
     assert found_for(words, html, browser)[0].startswith("notebooks/")
 
 
-def test_chapters_and_their_figures_are_numbered_from_zero(html, browser):
-    page = browser.new_page()
-    for name in PAGES:
-        number = re.match(r"notebooks/(\d+)", name)
-        page.goto((html / f"{name}.html").as_uri())
-        begins = f"{int(number[1])}. " if number else ""
-        title = page.locator("h1").first.inner_text()
-        here = page.locator(".bd-sidebar-primary a.current"
-                            ).all_text_contents()[-1:]
-        assert here or name == PAGES[0]
-        for text in (title, page.title(), *here):
-            assert re.match(r"(\d+\. )?", text)[0] == begins, (name, text)
-        figures = page.locator("figcaption .caption-number").all_inner_texts()
-        assert [text.strip() for text in figures if number] == [
-            f"Fig. {begins[:-2]}.{i + 1}"
-            for i in range(len(figures)) if number]
-    page.close()
+@pytest.mark.parametrize("name", PAGES)
+def test_chapters_and_their_figures_are_numbered_from_zero(html, name):
+    page = (html / f"{name}.html").read_text()
+    found = re.match(r"notebooks/(\d+)", name)
+    number = str(int(found[1])) if found else ""
+    shown = [re.findall(begins + r"(?:(\d+)\. )?", page)[-1] for begins in (
+        "<title>", r'<h1>(?:<span class="section-number">)?',
+        r'<a class="current reference internal" href="#">')
+        if name != PAGES[0] or begins == "<title>"]
+    assert set(shown) == {number}
+    figures = re.findall(r'caption-number">Fig. ([\d.]+)', page)
+    if number:
+        assert figures == [f"{number}.{i + 1}" for i in range(len(figures))]
 
 
 def test_a_chapter_says_how_long_it_takes_and_what_follows(html, browser):
