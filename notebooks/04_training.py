@@ -293,13 +293,15 @@ ends = {name: [curves[name, seed]["loss"] for seed in (0, 1)]
         for name in ("float32", "bfloat16")}
 differs = [b - a for a, b in zip(*ends.values())]
 show_table([{"number format": name, "seed 0": f"{first:.4f}",
-             "seed 1": f"{second:.4f}", "apart": f"{second - first:+.4f}"}
+             "seed 1": f"{second:.4f}",
+             "apart": f"{second - first:+.4f}"}
             for name, (first, second) in ends.items()]
            + [{"number format": "apart", "seed 0": f"{differs[0]:+.4f}",
                "seed 1": f"{differs[1]:+.4f}", "apart": ""}])
 
 # %% tags=["remove-cell"]
-assert record["preset"]["tokens"] // record["preset"]["batch_tokens"] == 2000
+shown = record["preset"]
+assert shown["tokens"] == 2000 * shown["batch_tokens"]
 seeds_off = [abs(second - first) for first, second in ends.values()]
 assert max(map(abs, differs)) < min(seeds_off)
 
@@ -313,8 +315,8 @@ assert max(map(abs, differs)) < min(seeds_off)
 # %% mystnb={"figure": {"caption": "How far apart held-out losses are along the run: between the two formats with the same seed, and between the two seeds in the same format.", "name": "fig-formats"}, "image": {"alt": "Four lines of differences of loss over steps around zero. The two that compare formats stay close to zero, the two that compare seeds lie further away."}} tags=["hide-input"]
 import matplotlib.pyplot as plt
 
-pairs = [(("bfloat16", seed), ("float32", seed), f"formats, seed {seed}",
-          "-") for seed in (0, 1)]
+pairs = [(("bfloat16", seed), ("float32", seed),
+          f"formats, seed {seed}", "-") for seed in (0, 1)]
 pairs += [((name, 1), (name, 0), f"seeds, {name}", "--")
           for name in ("float32", "bfloat16")]
 for one, other, label, style in pairs:
