@@ -411,6 +411,13 @@ def test_search_ranks_chapters_above_the_package(html, browser, words):
     assert places == sorted(places)
 
 
+@pytest.mark.parametrize("words", ["overfitting", "fine-tuning",
+                                   "learning rate"])
+def test_search_finds_the_words_of_the_field_in_a_chapter(html, browser,
+                                                          words):
+    assert found_for(words, html, browser)[0].startswith("notebooks/")
+
+
 def test_chapters_and_their_figures_are_numbered_from_zero(html, browser):
     page = browser.new_page()
     for name in PAGES:
