@@ -205,7 +205,7 @@ kinds = [torch.finfo(getattr(torch, name))
          for name in ("float32", "bfloat16", "float16")]
 show_table([{"format": kind.dtype, "largest": f"{kind.max:.0e}",
              "smallest": f"{kind.smallest_normal * kind.eps:.0e}",
-             "after 1 comes": f"1 + {kind.eps:.0e}"} for kind in kinds])
+             "step at 1": f"{kind.eps:.0e}"} for kind in kinds])
 
 # %%
 small = torch.tensor(1e-8)
@@ -293,13 +293,15 @@ ends = {name: [curves[name, seed]["loss"] for seed in (0, 1)]
         for name in ("float32", "bfloat16")}
 differs = [b - a for a, b in zip(*ends.values())]
 show_table([{"number format": name, "seed 0": f"{first:.4f}",
-             "seed 1": f"{second:.4f}", "apart": f"{second - first:+.4f}"}
+             "seed 1": f"{second:.4f}",
+             "apart": f"{second - first:+.4f}"}
             for name, (first, second) in ends.items()]
            + [{"number format": "apart", "seed 0": f"{differs[0]:+.4f}",
                "seed 1": f"{differs[1]:+.4f}", "apart": ""}])
 
 # %% tags=["remove-cell"]
-assert record["preset"]["tokens"] // record["preset"]["batch_tokens"] == 2000
+shown = record["preset"]
+assert shown["tokens"] == 2000 * shown["batch_tokens"]
 seeds_off = [abs(second - first) for first, second in ends.values()]
 assert max(map(abs, differs)) < min(seeds_off)
 
@@ -313,8 +315,8 @@ assert max(map(abs, differs)) < min(seeds_off)
 # %% mystnb={"figure": {"caption": "How far apart held-out losses are along the run: between the two formats with the same seed, and between the two seeds in the same format.", "name": "fig-formats"}, "image": {"alt": "Four lines of differences of loss over steps around zero. The two that compare formats stay close to zero, the two that compare seeds lie further away."}} tags=["hide-input"]
 import matplotlib.pyplot as plt
 
-pairs = [(("bfloat16", seed), ("float32", seed), f"formats, seed {seed}",
-          "-") for seed in (0, 1)]
+pairs = [(("bfloat16", seed), ("float32", seed),
+          f"formats, seed {seed}", "-") for seed in (0, 1)]
 pairs += [((name, 1), (name, 0), f"seeds, {name}", "--")
           for name in ("float32", "bfloat16")]
 for one, other, label, style in pairs:
@@ -541,7 +543,7 @@ modern_bet = stages.prediction(modern_preset)
 modern_end = stages.ladder(modern_preset).check["loss"]
 show_table([{"recipe": name, "predicted": f"{says.loss:.2f}",
              "interval": f"{says.low:.2f} to {says.high:.2f}",
-             "measured": " and ".join(f"{end:.2f}" for end in measured)}
+             "measured": ", ".join(f"{end:.2f}" for end in measured)}
             for name, says, measured in (
                 ("gpt2", bet, ends["baseline"]),
                 ("modern", modern_bet, [modern_end]))])
@@ -793,14 +795,15 @@ plt.legend();
 
 # %%
 spike = int(freed[:, 1].argmax())
-print(f"longest gradient: {freed[spike, 1]:.1f} at step {spike}")
+print(f"longest gradient: {freed[spike, 1]:.1f} at step {spike}; the "
+      "usual size before it, after it, and later:")
 table = []
 for name, two in ("with clipping", kept), ("without", freed):
     before, at, later = (f"{two[min(spike + wait, 59), 2]:.2f}"
                          for wait in (-1, 0, 20))
-    table.append({"run": name, "usual size before it": before,
-                  "after it": at, "20 steps on": later,
-                  "last ten losses": f"{two[-10:, 0].mean():.2f}"})
+    table.append({"run": name, "before": before, "after": at,
+                  "20 steps on": later,
+                  "last losses": f"{two[-10:, 0].mean():.2f}"})
 show_table(table)
 
 # %% tags=["remove-cell"]
@@ -881,10 +884,10 @@ assert own[-1] < own[lowest] - 0.5
 # %% [markdown]
 # It falls, and then it rises: the curves of {numref}`fig-overfitting` part, and
 # from the dotted line on what the model learns is this text and no longer the
-# language. That is *overfitting*. The second line of the table is the model to
+# language. That is {term}`overfitting`. The second line of the table is the model to
 # keep.
 #
-# What to do about it, the best first:
+# What to do about overfitting, the best first:
 #
 # - *More text.* Nothing else helps as much. A text can be read about four times
 #   before another pass is worth clearly less than new text
@@ -907,7 +910,7 @@ assert own[-1] < own[lowest] - 0.5
 #
 # - *The first loss is far from $\ln V$.* Nothing has been learned yet, so it is
 #   the weights the model began with, or the way the loss is counted.
-# - *A plateau near the entropy of single tokens.* Early steps were too large, or
+# - *A {term}`plateau` near the entropy of single tokens.* Early steps were too large, or
 #   a long gradient has made the next ones too small. Look at the norms in the
 #   log before the plateau, then at warm-up and clipping ({numref}`fig-ablations`,
 #   {numref}`fig-no-clipping`).
@@ -923,8 +926,8 @@ assert own[-1] < own[lowest] - 0.5
 #
 # ## Which hyperparameter first?
 #
-# Nothing is broken, and the model should be better: what do you try, and in which
-# order? Sweeps of the `gpt2` recipe on the stories were recorded, in which each
+# Nothing is broken, and the model should be better: which
+# {term}`hyperparameters <hyperparameter>` do you change, in which order? Sweeps of the `gpt2` recipe on the stories were recorded, in which each
 # run has its best learning rate. Here is what one change at a time costs:
 
 # %%
@@ -952,15 +955,15 @@ assert batch < rate < tokens < size and batch < rate / 3
 
 # %% [markdown]
 # 1. *The learning rate*, by factors of two, until the best lies between two that
-#    are worse. It costs nothing to run, and every other comparison is unfair
-#    without it: another size, batch or length has another best rate.
+#    are worse. The run costs the same with any rate, and every other comparison is
+#    unfair without it: another size, batch or length has another best rate.
 # 2. *More tokens*, if there is text, and the held-out curve still falls.
 # 3. *The size*, to fit the tokens: `course plan --hours 3` is
 #    [chapter 2](02_scaling_laws.ipynb)'s answer. Too small costs most here, but a
 #    model that is too large for its tokens loses as well.
 # 4. *The batch*, within a factor of two, with the rate found anew.
-# 5. *The rest last, or never*: warm-up, clipping, betas and weight decay at their
-#    usual values are a matter of having them. What differs less than two seeds
+# 5. *The rest last, or never*: what matters of warm-up, clipping, betas and weight
+#    decay is to have them, at their usual values. What differs less than two seeds
 #    do, no sweep can find.
 
 # %% [markdown]

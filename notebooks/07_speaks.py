@@ -262,8 +262,9 @@ def share(row):
 
 
 show_table([{
-    "word in the passage": "yes" if mine["word_seen"] else "no",
-    "given": mine["given"], "this model": share(mine["right"]),
+    "word": ("in" if mine["word_seen"] else "not in")
+    + f" the passage; {mine['given']} given",
+    "this model": share(mine["right"]),
     "its nats": f"{mine['nats']['mean']:.1f}",
     "five tokens": share(theirs["right"])}
     for mine, theirs in zip(ours["cloze"], table["cloze"])])
@@ -436,7 +437,7 @@ print(f"{175e9 / long_run['parameters']:,.0f} times the parameters, "
       f"{300e9 / spent['tokens']:,.0f} times the tokens")
 
 # %% [markdown]
-# 2. *Instruction tuning*: train on, with the same loss, on texts that consist of
+# 2. *{term}`Instruction tuning`*: train on, with the same loss, on texts that consist of
 #    a request and a good answer. Special tokens mark who speaks and where an
 #    answer ends, which is where sampling stops. Commonly only the answer's tokens
 #    count in the loss: in this book's code, those of the request would get the
