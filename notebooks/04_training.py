@@ -498,7 +498,7 @@ if preset.name == "laptop":
 # end before that. At laptop scale the curve turns down once more in the last
 # fifth: the rate decays, and small steps find what large ones went past.
 # Training and held-out loss fall together, since this run sees no window twice;
-# [below](overfitting) is one that does.
+# {ref}`below <overfitting>` is one that does.
 #
 # The gradient's length tells you about the run's health
 # ({numref}`fig-grad-norm`). Look for spikes, and for a level that keeps
