@@ -1063,7 +1063,7 @@ show_table([{"GPU": name, "hours": f"{hours(flop, name, GPU_MFU):.1f}",
 
 # %% [markdown]
 # Find the V100 and hold it against the 20 hours and 50 dollars of 2023. Part
-# of the gap is the assumed MFU; a large part is the next section.
+# of the gap is the assumed MFU; a large part is [the case below](case-083).
 
 # %% [markdown]
 # (case-083)=
