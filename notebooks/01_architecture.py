@@ -1099,12 +1099,12 @@ for tokens in step, step // 8:
 # Some fifty. Training takes such a step in parts (chapter 4), but even an eighth
 # of it fills gigabytes with numbers that no one will look at.
 #
-# So where the logits are many, `model.loss` computes them in chunks of positions.
-# The loss is a sum, which can be taken chunk by chunk. The backward pass would
-# need the logits of every chunk again; but the gradient of a cross-entropy is the
-# probabilities minus the truth, as in the primer, and can be computed while a chunk
-# is there. Then the chunk is thrown away. The folded cell has the code and the
-# record. (*Fused* in it is PyTorch's own operator, of version 2.13 and later. It
+# Where the logits are many, `model.loss` computes them in chunks of positions. The
+# loss is a sum, which can be taken chunk by chunk. The backward pass would need
+# the logits of every chunk again; but the gradient of a cross-entropy is the
+# probabilities minus the truth, as in the primer, and can be computed while a
+# chunk is there. Then the chunk is thrown away. The folded cell has the code and
+# the record. (*Fused* in it is PyTorch's own operator, of version 2.13 and later. It
 # takes the least memory, but the trainer computes in bfloat16 where it can, and
 # there it is slow.)
 

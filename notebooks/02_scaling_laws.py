@@ -220,8 +220,8 @@ rows = []
 for name, gpu in GPUS.items():
     one = plan(50, gpu, MFU)
     low, high = one.intervals["loss"]
-    rows.append({"GPU": name, "an hour": f"${gpu.dollars_per_hour:.2f}",
-                 "FLOPs": f"{one.flop:.1e}",
+    rows.append({"GPU": name, "$/h": f"{gpu.dollars_per_hour:.2f}",
+                 "FLOPs": f"{one.flop:.1e}".replace("+", ""),
                  "best N": f"{one.N / 1e6:.0f}M",
                  "loss": f"{low:.3f} to {high:.3f}"})
 show_table(rows)
@@ -304,7 +304,7 @@ others = [one.optimum(C)[0] for one in PUBLISHED.values()][:4]
 assert cheap[0] < min(others) and max(others) < cheap[-1]
 
 # %% [markdown]
-# Next to nothing: the bottom is so flat that no published law of this form would
+# Little, near the bottom: it is so flat that no published law of this form would
 # have chosen badly. So choose a size whose shapes suit the hardware, and lean
 # to the small side, since a smaller model is cheaper every time it is used.
 # Training it for longer than its budget's optimum, until it is as good, is called
@@ -415,8 +415,7 @@ valleys = [first[first.budget == spent]
            for spent in np.unique(first.budget)]
 show_table([{
     "FLOPs": f"{one.budget[0]:.1e}", "sizes": len(one.N),
-    "parameters": f"{one.N.min() / 1e3:,.0f}k to "
-                  f"{one.N.max() / 1e3:,.0f}k",
+    "N": f"{one.N.min() / 1e3:,.0f}k to {one.N.max() / 1e3:,.0f}k",
     "lowest loss": f"{one.loss.min():.2f}"} for one in valleys])
 
 # %% tags=["remove-cell"]
@@ -709,8 +708,8 @@ assert set(parts[2:]) == {"fit", "extrapolation"}
 # small where it was measured, at the ladder's own sizes.
 #
 # The interval gets narrower once it is known where the same model ends after
-# *fewer* tokens. In a copy of the run the learning rate decayed early; [chapter
-# 7](07_speaks.ipynb) is about that copy. From there on it no longer matters whether
+# *fewer* tokens. In a copy of the run the learning rate decayed early;
+# [chapter 7](07_speaks.ipynb) is about it. From there on it no longer matters whether
 # the law lies too high or too low for this model, only by what factor it says that
 # further tokens lower the loss. So a second bet was written down, while the run
 # itself went on at its full learning rate:

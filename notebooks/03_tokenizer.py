@@ -740,8 +740,8 @@ print(gpt2, "->", -(-gpt2 // 64) * 64, "=", -(-gpt2 // 64), "x 64")
 #
 # ## Which text would you take today?
 #
-# These are the texts that `course prepare --corpus ...` takes, with sizes and
-# licences as their pages state them:
+# These are texts that `course prepare --corpus ...` takes. Sizes are those of our
+# copies or of the dataset's page, licences as the page states them.
 
 # %% tags=["hide-input"]
 from course_lib.text.listed_books import listed_books
@@ -766,22 +766,25 @@ show_table([dict(zip(columns, row)) for row in (
 # %% [markdown]
 # `hub:` reads and tokenizes all of a dataset, so look at its size first.
 #
-# Two questions come before the size. *May I?* Copyright runs out country by
-# country: what is in the public domain in the United States may be protected
-# where you live, often until long after the author's death. A licence on a
-# dataset's page is what the uploader says, and holds only if it was theirs to
-# give: the page of `hub:sedthh/gutenberg_english#TEXT`, a far larger collection
-# of books, says MIT, a licence for programs, which adds nothing to old books.
-# TinyStories' licence lets you use the text, and asks that the text, where you
-# pass it on, keeps the licence. Text that another model wrote comes with the
-# terms of that model's maker as well. Pages from the web, which large models are
-# trained on, are usually licensed as a collection; each page still belongs to
-# its author.
+# Two questions come before the size. The first is: *may I?*
 #
-# *What will it say?* A model goes on as its text would. Old novels give it good
-# prose and the prejudices of their time, TinyStories small words and small
-# plots, mail and chats the names and addresses of people, which a model can
-# repeat word for word {cite}`carlini2021`. So read some documents drawn at
+# - Copyright runs out country by country. What is in the public domain in the
+#   United States may be protected where you live, often until long after the
+#   author's death.
+# - A licence on a dataset's page is what the uploader says, and holds only if it
+#   was theirs to give. The page of `hub:sedthh/gutenberg_english#TEXT`, a far
+#   larger collection of books, says MIT, a licence for programs, which adds
+#   nothing to old books.
+# - A licence may bind what you pass on: TinyStories' lets you use the text, and
+#   asks that copies of it keep the licence.
+# - Text that another model wrote comes with the terms of that model's maker.
+# - Pages from the web, which large models are trained on, are usually licensed
+#   as a collection; each page still belongs to its author.
+#
+# The second is: *what will it say?* A model goes on as its text would. Old novels
+# give it long sentences and the prejudices of their time, TinyStories small words
+# and small plots, mail and chats the names and addresses of people, which a model
+# can repeat word for word {cite}`carlini2021`. So read some documents drawn at
 # random before you train. What you find twenty times in them, a licence, a page
 # header, a menu, the model will write too; `books:my-texts/` instead of
 # `my-texts/` takes the usual additions out of books. On simple text a small model
@@ -790,8 +793,8 @@ show_table([dict(zip(columns, row)) for row in (
 #
 # ## How much text is enough?
 #
-# Best is so much that the training reads nothing twice. Text that is read again is
-# worth less each time, and {cite:t}`muennighoff2023` measured how fast. Their
+# Ideally training reads nothing twice. Text that is read again is worth less each
+# time, and {cite:t}`muennighoff2023` measured how much less. Their
 # formula and the law of [chapter 2](02_scaling_laws.ipynb), which was fitted to
 # books, say what the model of [chapter 7](07_speaks.ipynb) would have lost if its
 # tokens had come from less text, read several times.

@@ -495,7 +495,7 @@ for recipe in ("gpt2", "modern"):
             "recipe": recipe, "E from": f"{floor:.2f}",
             "predicted": f"{says.loss:.2f} ({says.low:.2f} to "
                          f"{says.high:.2f})",
-            "measured": f"{ended[recipe]:.2f}"})
+            "ended": f"{ended[recipe]:.2f}"})
 show_table(rows)
 
 # %% tags=["remove-cell"]
@@ -549,7 +549,7 @@ for name, one in both.items():
         "text": name, "E": f"{refits[name].fit.law.E:.2f}",
         "held back": f"{off.min():+.1%} to {off.max():+.1%}",
         "the run": f"{low:.2f} to {high:.2f}",
-        "measured": f"{ended[name]:.2f}"})
+        "ended": f"{ended[name]:.2f}"})
 show_table(rows)
 
 # %% tags=["remove-cell"]

@@ -15,6 +15,8 @@ SHOW_CSS = Path(__file__).parents[2] / "course_lib" / "showing" / "show.css"
 ALIVE = re.compile(r'class="(gpt|tricks)\b')
 # Found in what cells display, and useless or forbidden in a book.
 DROPPED = ("script", "style", "noscript", "form", "input", "button")
+# The site's pages that are not in the book: its index, and plain HTML.
+NOT_IN_IT = re.compile(r"^(?!\w+:)[^#]*(genindex\.xhtml|\.html)(#|$)")
 SIZES = re.compile(r"\\[bB]igg?[lmr]?(?![a-z])")  # MathML stretches brackets
 
 
@@ -73,6 +75,8 @@ def make_xml(app, pagename, templatename, context, doctree):
     for fold in page.find_all("details"):
         fold.summary.decompose()
         fold.name = "div"
+    for link in page.find_all("a", href=NOT_IN_IT):
+        link.unwrap()
     context["body"] = str(page)
 
 
