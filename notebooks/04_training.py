@@ -498,7 +498,7 @@ if preset.name == "laptop":
 # end before that. At laptop scale the curve turns down once more in the last
 # fifth: the rate decays, and small steps find what large ones went past.
 # Training and held-out loss fall together, since this run sees no window twice;
-# [below](overfitting) is one that does.
+# [below](learning-by-heart) is one that does.
 #
 # The gradient's length tells you about the run's health
 # ({numref}`fig-grad-norm`). Look for spikes, and for a level that keeps
@@ -820,7 +820,7 @@ assert freed[spike, 2] > kept[spike, 2]
 # small. So the run without clipping stays at the dotted line for longer, and ends
 # higher.
 #
-# (overfitting)=
+# (learning-by-heart)=
 # ## Overfitting: when does a model learn its text by heart?
 #
 # All runs so far had text enough. Your own text may be short, and a short text is
