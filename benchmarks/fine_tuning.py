@@ -49,7 +49,8 @@ def measure(name: str, folder: str, tokens: int) -> dict:
     run = open_run(Path(folder, out))
     measured = [r["val_bits_per_byte"] for r in run.log if "val_loss" in r]
     return dict(name=name, commands=lines, before=measured[0],
-                after=measured[-1], files=run.record["files"])
+                after=measured[-1], number_format=run.number_format,
+                files=run.record["files"])
 
 
 if __name__ == "__main__":
@@ -60,6 +61,7 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         rows = [measure(name, folder, options.tokens) for name in WAYS]
     write_json(RESULTS / "fine_tuning.json", dict(
-        provenance=provenance("cpu"), tokens=options.tokens, rows=rows))
+        provenance=provenance("cpu", rows[0]["number_format"]),
+        tokens=options.tokens, rows=rows))
     for row in rows:
         print(f"{row['name']}: {row['before']:.3f} -> {row['after']:.3f}")

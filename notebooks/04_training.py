@@ -498,7 +498,7 @@ if preset.name == "laptop":
 # end before that. At laptop scale the curve turns down once more in the last
 # fifth: the rate decays, and small steps find what large ones went past.
 # Training and held-out loss fall together, since this run sees no window twice;
-# {ref}`below <overfitting>` is one that does.
+# [below](learning-by-heart) is one that does.
 #
 # The gradient's length tells you about the run's health
 # ({numref}`fig-grad-norm`). Look for spikes, and for a level that keeps
@@ -820,7 +820,7 @@ assert freed[spike, 2] > kept[spike, 2]
 # small. So the run without clipping stays at the dotted line for longer, and ends
 # higher.
 #
-# (overfitting)=
+# (learning-by-heart)=
 # ## Overfitting: when does a model learn its text by heart?
 #
 # All runs so far had text enough. Your own text may be short, and a short text is
@@ -1123,7 +1123,7 @@ show_table([{"GPU": name, "hours": f"{hours(flop, name, GPU_MFU):.1f}",
 
 # %% [markdown]
 # Find the V100 and hold it against the 20 hours and 50 dollars of 2023. Part
-# of the gap is the assumed MFU; a large part is the next section.
+# of the gap is the assumed MFU; a large part is [the case below](case-083).
 
 # %% [markdown]
 # (case-083)=

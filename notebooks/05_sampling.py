@@ -579,7 +579,7 @@ assert copied == samples[copies.index(most)][
 # reciting.
 #
 # That comes with many passes over little text, such as those of
-# {ref}`chapter 4's overfitting <overfitting>`. At laptop scale our model has read
+# {ref}`chapter 4's overfitting <learning-by-heart>`. At laptop scale our model has read
 # less than half of what is searched, and nothing twice.
 #
 # ## How do others use it?

@@ -353,7 +353,7 @@ assert most["training passages"] == copies["tokens"]
 # than held-out books do. That is what one would expect of less than one pass. It
 # is no proof: nobody has begun a passage of a training book and looked whether the
 # model goes on with it. And a model that had read its books ten times would be
-# another matter ({ref}`overfitting <overfitting>`).
+# another matter ({ref}`overfitting <learning-by-heart>`).
 #
 # ## What it says
 #
