@@ -1,6 +1,6 @@
 """Where the time of a training step goes (chapter 4)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from torch.profiler import ProfilerActivity, profile
@@ -33,6 +33,10 @@ def profile_step(preset: Preset, device: str, number_format: str = "float32",
     each of `PARTS`, by torch's profiler: the time of every operation, without
     those that it calls, the median of so many `times`. Raises RuntimeError as
     `compiled_loss` does."""
+    # else shapes could not tell tokens from the vocabulary
+    if preset.batch_tokens == preset.model.vocab_size:
+        preset = replace(preset, batch_tokens=preset.batch_tokens
+                         + preset.model.context_length)
     step, _ = steps_on_random(preset, device, number_format, compiles, 2)
     for _ in range(3):  # the first ones also make room, and compile
         step()
