@@ -1126,6 +1126,76 @@ show_table([{"GPU": name, "hours": f"{hours(flop, name, GPU_MFU):.1f}",
 # of the gap is the assumed MFU; a large part is [the case below](case-083).
 
 # %% [markdown]
+# ## Where does the time of a step go?
+#
+# FLOP are counted in matrix products, and a step is more than those. A profiler
+# notes how long every operation takes. Here it watches this chapter's model on
+# this machine; beside it stand the two larger scales, recorded, in bfloat16 and
+# compiled.
+#
+# :::{admonition} Predict
+# :class: hint
+# All FLOP that we count are in matrix products. What share of the time of a step
+# at full size do the products take?
+#
+# - nearly all of it
+# - half to three quarters
+# - a quarter
+# :::
+
+# %%
+from course_lib.training.processor import number_format
+from course_lib.training.profiling import PARTS, profile_step
+
+here = profile_step(preset, "cpu", number_format("cpu", preset.model))
+times = {f"{preset.name}, here": {
+    part: spent.seconds for part, spent in here.items()}}
+profiles = {row["scale"]: row
+            for row in load_result("profile.json")["rows"]}
+for scale in ("evening", "full"):
+    times[scale] = {part: spent["seconds"] for part, spent in
+                    profiles[scale]["parts"].items()}
+show_table([{"part of a step": part} | {
+    name: f"{parts[part] / sum(parts.values()):.0%}"
+    for name, parts in times.items()} for part in PARTS])
+
+# %% tags=["remove-cell"]
+products = {name: sum(parts[part] for part in PARTS[:3])
+            / sum(parts.values()) for name, parts in times.items()}
+assert 0.5 < products["full"] < 0.75
+between = times["full"][PARTS[3]] / sum(times["full"].values())
+assert between > 0.75 * (1 - products["full"])
+
+# %% [markdown]
+# Half to three quarters. Most of the rest goes to what stands between the
+# products: softmax, norms, activations, and copies from one number format to the
+# other. They do little arithmetic and read and write much memory, and memory is
+# what they wait for.
+#
+# The products themselves are not as fast as the processor can be, either:
+
+# %%
+full_step = profiles["full"]
+speeds_of = {part: spent["flop"] / spent["seconds"]
+             for part, spent in full_step["parts"].items()
+             if part in PARTS[:3]}
+show_table([{"at full size": part, "GFLOP/s": f"{speed / 1e9:,.0f}",
+             "of the best": f"{speed / full_step['peak']:.0%}"}
+            for part, speed in speeds_of.items()])
+
+# %% tags=["remove-cell"]
+assert max(speeds_of.values()) < 0.5 * full_step["peak"]
+
+# %% [markdown]
+# The best is that of a square product whose numbers stay in the caches while it is
+# done again and again. None of these gets half of that: each reads other numbers,
+# adds up over few channels, and some find a factor in the wrong order in memory.
+# So a processor's peak is not the speed of training, and {term}`MFU` has a name of
+# its own. It also says why bfloat16 does not gain here what its instructions
+# promise: the faster the products, the more weighs what is not in them
+# ([chapter 6](06_cheaper.ipynb) has what it gains).
+
+# %% [markdown]
 # (case-083)=
 # ## The case of the perplexity of 0.83
 #
