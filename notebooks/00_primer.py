@@ -220,7 +220,7 @@ assert torch.allclose(z.grad, by_hand)
 # All logits start at zero. What will the first loss be?
 #
 # - zero
-# - $\ln V$
+# - the natural logarithm of V
 # - infinite
 # :::
 

@@ -356,7 +356,7 @@ assert abs(near.overhead(0.5, C) - 1.25) < 0.05
 # :class: hint
 # Which will be known better, relative to its size?
 #
-# - the constant $B$
+# - the constant B
 # - the loss at a point within the range of the runs
 # :::
 

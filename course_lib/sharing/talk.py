@@ -154,8 +154,8 @@ def _name(tokenizer: Tokenizer, token: int) -> str:
 
 def _bar(bar: tuple[int, str, float, float]) -> str:
     token, name, before, after = bar
-    return (f'<button type="button" data-id="{token}" aria-label="take '
-            f'{_quoted(name)}, {_percent(after)}">'
+    return (f'<button type="button" data-id="{token}" title="take '
+            f'{_quoted(name)}">'
             f'<span class="gpt-token">{html.escape(name)}</span>'
             '<span class="gpt-bar"><span class="gpt-now" '
             f'style="width:{100 * after:.2f}%"></span>'

@@ -470,7 +470,7 @@ def test_a_term_shows_its_entry(html, browser, reach):
 def test_a_guess_beside_its_answer_is_accessible(html, browser, scheme):
     page = browser.new_page(viewport=NARROW, color_scheme=scheme)
     page.goto((html / "notebooks" / "00_primer.html").as_uri())
-    page.locator(".predict input").first.fill("a guess")
+    page.locator(".predict .guess-button").first.press("Enter")
     page.locator(".answer summary").first.press("Enter")
     page.locator(".guess-judged button").first.press("Enter")
     assert page.locator(".guess-judged button[aria-pressed=true]").count() == 1

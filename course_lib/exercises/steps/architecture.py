@@ -232,7 +232,7 @@ STEPS = [
         "Back: the heads must stand behind the places again before they are "
         "joined: transpose(1, 2), then reshape to (B, T, C). Then c_proj.")),
     module_step("mlp", MLP, ("MLP", "FeedForward", "FeedFoward"),
-                "Who thinks about what was heard?", (
+                "What does a position do with what it fetched?", (
         "Two linear maps, C to 4C and back, and a GELU between.",
         "F.gelu(x, approximate='tanh'), and no second GELU at the end.")),
     module_step("block", Block, ("Block", "TransformerBlock"),
