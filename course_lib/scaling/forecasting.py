@@ -17,7 +17,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from course_lib.scaling.fits import Bootstrap, bootstrap, fit
+from course_lib.scaling.fits import bootstrap, fit
 from course_lib.scaling.rungs import Ladder
 
 RESAMPLES = 400
@@ -44,63 +44,53 @@ class Forecast:
                 f"{self.low:.3f} to {self.high:.3f})")
 
 
-def forecast(ladder: Ladder, N, D, floor: float = 0.0, level: float = 0.9,
-             drift: float | None = None) -> Forecast:
+def forecast(ladder: Ladder, N, D, floor: float = 0.0,
+             level: float = 0.9) -> Forecast:
     """The loss of N parameters trained on D tokens, from a ladder of the same
-    text and recipe. `drift`, the law's own error for each decade of compute
-    beyond the ladder, is measured on it without."""
+    text and recipe."""
     fits = bootstrap(*ladder.runs, resamples=RESAMPLES, floor=floor)
-    if drift is None:
-        drift = extrapolation_error(ladder, floor)
     loss = float(fits.fit.law.loss(N, D))
     above, beyond = loss - floor, max(0.0, math.log10(
         6 * N * D / ladder.budget.max()))
-    parts = dict(fit=_deviation(fits, N, D),
-                 seeds=above * seed_error(ladder, floor),
-                 rate=above * rate_error(ladder, floor),
-                 extrapolation=above * drift * beyond)
-    wide = NormalDist().inv_cdf((1 + level) / 2) * math.hypot(*parts.values())
-    return Forecast(int(N), int(D), loss, max(floor, loss - wide),
-                    loss + wide, level, parts)
+    return _stated(N, D, loss, floor, level, dict(
+        fit=_spread(*fits.loss(N, D, level=0.5)),
+        seeds=above * seed_error(ladder, floor),
+        rate=above * rate_error(ladder, floor),
+        extrapolation=above * extrapolation_error(ladder, floor) * beyond))
 
 
 def forecast_longer(ladder: Ladder, N, D, known: tuple[float, float],
-                    floor: float = 0.0, level: float = 0.9,
-                    drift: float | None = None) -> Forecast:
+                    floor: float = 0.0, level: float = 0.9) -> Forecast:
     """The loss of N parameters trained on D tokens, where the same model's
     end after fewer tokens is `known`: (tokens, loss). The law says by which
     factor the further tokens lower what lies above the floor; where the law
-    as a whole lies, too high or too low for this model, drops out. `drift` is
-    the law's error for each decade of tokens, measured on the ladder
-    without."""
+    as a whole lies, too high or too low for this model, drops out."""
     before, ended = known
     fits = bootstrap(*ladder.runs, resamples=RESAMPLES, floor=floor)
-    if drift is None:
-        drift = longer_error(ladder, floor)
 
     def factor(laws):
         return (laws.loss(N, D) - floor) / (laws.loss(N, before) - floor)
 
     above = (ended - floor) * float(factor(fits.fit.law))
-    low, high = fits.interval(factor, level=0.5)
-    parts = dict(fit=(ended - floor) * _spread(low, high),
-                 seeds=above * math.sqrt(2) * seed_error(ladder, floor),
-                 rate=above * rate_error(ladder, floor),
-                 extrapolation=above * drift * math.log10(D / before))
+    return _stated(N, D, floor + above, floor, level, dict(
+        fit=(ended - floor) * _spread(*fits.interval(factor, level=0.5)),
+        seeds=above * math.sqrt(2) * seed_error(ladder, floor),
+        rate=above * rate_error(ladder, floor),
+        extrapolation=above * longer_error(ladder, floor)
+        * math.log10(D / before)))
+
+
+def _stated(N, D, loss, floor, level, parts) -> Forecast:
+    """A forecast whose interval is made of the parts, independent errors."""
     wide = NormalDist().inv_cdf((1 + level) / 2) * math.hypot(*parts.values())
-    return Forecast(int(N), int(D), floor + above, floor + max(
-        0.0, above - wide), floor + above + wide, level, parts)
+    return Forecast(int(N), int(D), loss, max(floor, loss - wide),
+                    loss + wide, level, parts)
 
 
 def _spread(low, high) -> float:
     """The standard deviation of a normal distribution by its quartiles, which
     a few wild refits do not move."""
     return float(high - low) / (2 * NormalDist().inv_cdf(0.75))
-
-
-def _deviation(fits: Bootstrap, N, D) -> float:
-    """Of the resamples' predictions."""
-    return _spread(*fits.loss(N, D, level=0.5))
 
 
 def seed_error(ladder: Ladder, floor: float = 0.0) -> float:
