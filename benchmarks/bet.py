@@ -11,7 +11,7 @@ recorded, and a run whose own learning rate has begun to fall is refused.
 """
 
 import argparse
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from course_lib.machine.files import write_json
 from course_lib.machine.origin import provenance
@@ -21,7 +21,7 @@ from course_lib.scaling.forecasting import forecast_longer, lengthened
 from course_lib.showing.page import RESULTS, load_result
 from course_lib.stages import ladder, loss_floor
 from course_lib.training.processor import number_format
-from course_lib.training.schedule import DECAY
+from course_lib.training.settings import same_so_far
 
 
 def first_bet(run) -> dict:
@@ -35,7 +35,8 @@ def first_bet(run) -> dict:
 def second_bet(run, record: dict) -> dict:
     """What the ladder says after a copy's end, and the rungs of the ladder
     that were predicted so: each one's loss beside its forecast."""
-    if run.step > (1 - DECAY) * run.preset.steps:
+    longer = replace(run.preset, tokens=2 * run.preset.tokens)
+    if not same_so_far(run.preset, longer, run.step):
         raise SystemExit(f"{run.folder} is coming down already: a bet is "
                          "made before")
     steps = ladder(run.preset)

@@ -40,7 +40,8 @@ def main():
         print(scale, kind, *(f"{part}: {spent['seconds']:.3f} s"
                              for part, spent in parts.items()), sep="\n  ")
     write_json(RESULTS / "profile.json", dict(
-        provenance=provenance("cpu"), rows=rows))
+        provenance=provenance("cpu", " and ".join(
+            sorted({row["number_format"] for row in rows}))), rows=rows))
 
 
 if __name__ == "__main__":

@@ -28,8 +28,7 @@ def linear_cross_entropy(x, weight, targets, chunk=None):
 
     Milliseconds for the loss of 4,096 tokens and its gradients on two cores
     with AVX512_BF16 and AMX (book/results/loss_head.json); fused is PyTorch's
-    `F.linear_cross_entropy`, which an older processor without AMX found no
-    faster in float32 either:
+    `F.linear_cross_entropy`, faster than chunks in float32 alone:
 
     ========  =======  =====  =======  =======  =====  =======
     scale     float32                  bfloat16
