@@ -7,7 +7,9 @@
 What the dial said of the run when it was prepared goes into
 book/results/NAME.json; a run that has begun is refused. With --after it is
 what the ladder says once a copy of the run that was brought down earlier is
-recorded, and a run whose own learning rate has begun to fall is refused.
+recorded, for the length that the run has now; beside it stands what the first
+rule says of that length. A run whose learning rate has begun to fall is
+refused.
 """
 
 import argparse
@@ -19,7 +21,7 @@ from course_lib.model.cost import count_parameters
 from course_lib.runs import open_run
 from course_lib.scaling.forecasting import forecast_longer, lengthened
 from course_lib.showing.page import RESULTS, load_result
-from course_lib.stages import ladder, loss_floor
+from course_lib.stages import ladder, loss_floor, prediction
 from course_lib.training.processor import number_format
 from course_lib.training.settings import same_so_far
 
@@ -49,6 +51,7 @@ def second_bet(run, record: dict) -> dict:
         forecast_longer(few, N, D, before, floor)))
         for few, N, before, D, loss in lengthened(steps)]
     return dict(known=dict(tokens=known[0], loss=known[1]), step=run.step,
+                law=asdict(prediction(run.preset)),
                 forecast=asdict(says), tried=tried)
 
 
