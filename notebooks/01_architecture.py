@@ -38,10 +38,10 @@ card("01_architecture",
 # one for each token of the {term}`vocabulary`, larger meaning more likely to
 # come next. A model's shape is five numbers: V, the {term}`context` T (the
 # longest row that it takes), and L layers of H heads and C channels, which this
-# chapter explains. The book has four such shapes, its {term}`presets <preset>`: `smoke` for
-# tests, `laptop`, which trains in minutes, `evening`, which takes some hours on a
-# CPU, and `full`, the model of the title. Demonstrations use a small one even
-# where the main run is full.
+# chapter explains. The book has four such shapes, its {term}`presets <preset>`:
+# `smoke` for tests, `laptop`, which trains in minutes, `evening`, which takes some
+# hours on a CPU, and `full`, the model of the title. Demonstrations use a small
+# one even where the main run is full.
 
 # %%
 import torch
@@ -411,9 +411,9 @@ assert torch.equal(F.relu(cases @ W1 + b1) @ W2, wanted)
 
 # %% [markdown]
 # This is an {term}`MLP`, short for multi-layer perceptron: a linear map, an
-# activation function, a linear map back. GPT-2's has four times as many hidden channels as
-# it is given, and works on each position alone. Its activation function is the
-# *GELU* ({numref}`fig-gelu`) {cite}`hendrycks2016`, a ReLU with a round corner:
+# activation function, a linear map back. GPT-2's has four times as many hidden
+# channels as it is given, and works on each position alone. Its activation
+# function is the *GELU* ({numref}`fig-gelu`) {cite}`hendrycks2016`, a ReLU with a round corner:
 # $x$ times the probability that a normal variable is below $x$. GPT-2 used an
 # approximation by tanh, and its weights expect it.
 
