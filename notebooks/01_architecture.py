@@ -413,9 +413,9 @@ assert torch.equal(F.relu(cases @ W1 + b1) @ W2, wanted)
 # This is an {term}`MLP`, short for multi-layer perceptron: a linear map, an
 # activation function, a linear map back. GPT-2's has four times as many hidden
 # channels as it is given, and works on each position alone. Its activation
-# function is the *GELU* ({numref}`fig-gelu`) {cite}`hendrycks2016`, a ReLU with a round corner:
-# $x$ times the probability that a normal variable is below $x$. GPT-2 used an
-# approximation by tanh, and its weights expect it.
+# function is the *GELU* ({numref}`fig-gelu`) {cite}`hendrycks2016`, a ReLU with a
+# round corner: $x$ times the probability that a normal variable is below $x$.
+# GPT-2 used an approximation by tanh, and its weights expect it.
 
 # %%
 line = torch.linspace(-4, 4, 401)

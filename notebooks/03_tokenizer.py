@@ -1027,12 +1027,10 @@ assert (targets[:, :-1] == ids[:, 1:]).all()
 # nobody could take theirs out. The collectors no longer offer the dataset. The
 # copy on the Hugging Face Hub gives its licence as unknown.
 #
-# What follows from that is for you to weigh, with the law of the place where
-# you live. This book names BookCorpus because the recipe that it rebuilds used
-# it. It passes on not a line of it and needs it nowhere: the default text is
-# the stories, and `COURSE_CORPUS` takes a folder of anything, such as books in
-# the public domain. If you would not feel free to publish a text, think twice
-# before you publish a model that has learned from it.
+# This book names BookCorpus because the recipe that it rebuilds used it. It passes
+# on not a line of it and needs it nowhere: the default text is the stories, and
+# `COURSE_CORPUS` takes a folder of anything. If you would not feel free to publish
+# a text, think twice before you publish a model that has learned from it.
 #
 # One consequence is technical. A book that occurs twice can end up on both
 # sides of the split between training and validation text, so a validation loss
@@ -1062,10 +1060,8 @@ show_table([dict(zip(columns, row)) for row in (
      "yours to find out"))])
 
 # %% [markdown]
-# `hub:` reads and tokenizes all of a dataset, so look at its size first.
-#
-# Two questions come before the size. The first is: *may I?* (What follows is no
-# advice.)
+# Two questions come before the size (of which `hub:` reads all). The first is:
+# *may I?* What follows is no advice.
 #
 # - Copyright runs out country by country. That `books` are in the public domain in
 #   the US is said by Project Gutenberg, whose texts these are; its name is a
@@ -1098,11 +1094,11 @@ show_table([dict(zip(columns, row)) for row in (
 # becomes fluent soonest {cite}`eldan2023`: for a first run take the stories, and
 # `books` for real prose.
 #
-# Large models read mostly pages from the web, and cleaning them is a large part of
+# Large models read mostly pages from the web, and cleaning those is a large part of
 # the work. Near-duplicates go, found by comparing short hashes of their phrases
-# (*MinHash*): a model of what is left copies less {cite}`lee2022`. Then filters,
-# often small models themselves, keep what reads like a textbook; that made
-# FineWeb-Edu {cite}`penedo2024`. This package does neither.
+# (*MinHash*): a model of what is left copies less {cite}`lee2022`. Filters, often
+# small models themselves, keep what teaches; one made FineWeb-Edu
+# {cite}`penedo2024`. This package does neither.
 #
 # ## How much text is enough?
 #
