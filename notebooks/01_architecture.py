@@ -1149,8 +1149,8 @@ print(f"The full model's head on {speed['provenance']['device']}, "
       f"{speed['provenance']['threads']} threads.\n"
       f"Memory in GB with {memory['tokens']:,} tokens, seconds in "
       f"either format with {speed['rows_of_logits']:,}.")
-# "fused" is an operator of PyTorch 2.13 that takes the least memory;
-# but the trainer computes in bfloat16 where it can, and there it is slow
+# "fused", PyTorch's own operator (2.13 and later), takes the least
+# memory, but is slow in bfloat16, in which the trainer computes
 show_table([{"way": row["way"], "GB": f"{row['peak_bytes'] / 1e9:.2f}"}
             | {kind: f"{sorted(of[row['way']])[1] / 1e3:.1f}"
                for kind, of in times.items()}
