@@ -86,11 +86,11 @@ for share in (GPU_MFU / 2, GPU_MFU):
 # not been measured on a rented GPU*; what follows assumes an MFU, the same as in
 # the other chapters, and says what half of it would come to.
 #
-# On a processor it has: a step of `course train` beside one of Hugging Face's
-# `transformers`, of nanoGPT, the code that the recipe of 2023 followed, and of itself
-# without some of its means ({ref}`what they are <on-a-processor>`). The table says
-# how many times as fast it is, by the median of the rounds and, in brackets, the
-# quartiles; of the means only bfloat16 gains more than the rounds differ.
+# On a processor it has. The table says how many times as fast a step is as that of
+# Hugging Face's `transformers`, of nanoGPT, which the recipe of 2023 followed, and of
+# itself without some of its {ref}`means <on-a-processor>`: the median of the rounds
+# and, in brackets, the quartiles. Of the means only bfloat16 gains more than the
+# rounds differ.
 
 # %% tags=["hide-input"]
 step, plain = (load_result(f"training_step{name}.json")
@@ -256,9 +256,7 @@ print(f"padded rows are {recorded['real_share']:.0%} real")
 #
 # The question that money asks is how much work a line needs to become as good as
 # the recipe of 2023 was at its end, with the worse of its two seeds. The model
-# was measured along each run; we read off where it passed that. (A run that is
-# planned to be longer is higher on its way than one that ends there, since its
-# learning rate has not come down yet. So these shares are rather too large.)
+# was measured along each run; we read off where it passed that.
 
 # %% tags=["hide-input"]
 from course_lib.showing import Axes, Trick, show_tricks
@@ -712,14 +710,12 @@ assert 1.4 < left[-1] < 1.6 and 2.8 < slower[-1] < 3.2
 plots.plot_bill(paid, steps, guess, plt.figure(figsize=(7, 3.4)).gca());
 
 # %% [markdown]
-# A dollar and a half is left, or three where the card does half as well. Where each
-# bar of {numref}`fig-bill` comes from: the first two are counted in the cells of
-# this page, and so is the share of the peak reached in 2023. The MFU is assumed. The
-# price of a FLOP comes from the table in `course_lib/machine/gpus.py`, which names
-# its sources. The last one comes from the runs on books, which
-# {doc}`../book/recorded` has with their command and their curves. Two seeds say how
-# far luck moves it, and nothing here says how far the distance to the full model
-# does.
+# A dollar and a half is left, or three where the card does half as well. In
+# {numref}`fig-bill` the first two bars are counted on this page, and so is the share
+# of the peak reached in 2023; the MFU is assumed. The price of a FLOP comes from
+# `course_lib/machine/gpus.py`, which names its sources, and the last bar from the
+# runs on books ({doc}`../book/recorded`). Two seeds say how far luck moves it, and
+# nothing here says how far the distance to the full model does.
 #
 # What you doubt you can move in {numref}`fig-your-bill`: the assumed MFU, the
 # card, what it costs where you rent, and whether the recipe saves anything at
@@ -801,9 +797,7 @@ assert 3.7 < grown[0] < 4.5 and 5.5 < grown[1] < 6.3
 # not been trained on a recorded machine, so there is nothing of its size to put
 # beside that. What the largest model that we trained says, with a sixth of the
 # parameters, stands in [chapter 7](07_speaks.ipynb). The two cannot be compared:
-# other text, another tokenizer, and one sentence was chosen by its author. Bits per
-# byte on the same held-out books could be, and nobody has measured them for the
-# model of 2023.
+# other text, another tokenizer, and one sentence was chosen by its author.
 
 # %% tags=["remove-cell"]
 books = load_result("long_run.json")
@@ -824,9 +818,8 @@ assert 5.5 < full_size / books["parameters"] < 6.5
 # this chapter came from; any scale takes any of them.
 #
 # So that an hour is not paid for a typing error, `cloud/dry_run.sh` goes the
-# same way with the model at its full width, but for four steps: it prepares,
-# starts, is told to stop in the first step, goes on, evaluates, samples,
-# exports and records. A test runs it on a CPU.
+# same way, a stop and a resume included, with the model at its full width, for
+# four steps. A test runs it on a CPU.
 #
 # :::{admonition} Takeaway
 # :class: tip
