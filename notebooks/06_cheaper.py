@@ -400,9 +400,8 @@ assert 3 < 1 / recorded["real_share"] < 4
 # larger batch of the full preset it is a small share.) After these two nothing
 # large is left: normed queries, RMSNorm, SwiGLU and the projections from zero
 # change about as much as a seed does. Without biases this small model is worse,
-# and with the squared ReLU or an untied head a little. The recipe `modern` has no
-# biases either and pays for that; what it gets is a shape that everyone's tools
-# know.
+# and with the squared ReLU or an untied head a little; `modern`, without biases
+# too, pays for its shape.
 #
 # ## Where does a row begin?
 #
