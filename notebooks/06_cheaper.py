@@ -10,7 +10,7 @@
 # # Cheaper: where the fifty dollars went
 #
 # The recipe of 2023 cost about fifty dollars. The same number of parameters,
-# shown the same number of tokens, should cost one or two today. This chapter
+# shown the same number of tokens, should cost one to three today. This chapter
 # goes through the bill line by line: what was paid for nothing, what a better
 # machine does for the same money, and what has been learned about training
 # since. Each line has its own number, and says whether that number was counted,
@@ -42,19 +42,12 @@ from course_lib.showing import load_result, show_source, show_table
 #
 # A V100 for about 20 hours. BookCorpus has 74,004,228 sentences, and each
 # became a row of 64 positions, however short it was. All of them together held
-# 1.1 billion real tokens.
-#
-# :::{admonition} Predict
-# :class: hint
-# Of the fifty dollars, how many were paid for work on real tokens?
-#
-# - about 45
-# - about 25
-# - about 12
-# :::
+# 1.1 billion real tokens. [Chapter 3](03_tokenizer.ipynb) asked what share of the
+# money they got; here is the whole bill.
 
 # %%
 from course_lib.machine import GPUS
+from course_lib.presets import load_preset
 from course_lib.scaling import GPU_MFU, dollars
 
 SENTENCES, ROW, REAL, HOURS = 74_004_228, 64, 1.1e9, 20  # of 2023
@@ -75,15 +68,15 @@ show_table([{"in 2023": what, "how much": value} for what, value in (
 
 # %% tags=["remove-cell"]
 assert 0.22 < real < 0.25 and 0.15 < reached < 0.17
-assert 11 < real * paid < 13
-assert dollars(flops_per_token(full.model) * REAL, "A100", GPU_MFU) < 2
+for share in (GPU_MFU / 2, GPU_MFU):
+    flop = flops_per_token(full.model) * REAL
+    assert 1 < dollars(flop, "A100", share) < 3
+    assert 1 < dollars(flop, "H100", share) < 3
 
 # %% [markdown]
-# About twelve. Three quarters of the money went into padding.
-#
-# To count that needs no experiment, and [chapter 3](03_tokenizer.ipynb) has the
-# fix: rows without padding. What such rows do to the learning is another question,
-# for below.
+# Three quarters of the money went into padding. To count that needs no
+# experiment, and chapter 3 has the fix: rows without padding. What such rows do to
+# the learning is another question, for below.
 #
 # The last two lines are the {term}`MFU`: the card did a sixth of what it could.
 # Nobody has measured where the rest went. The usual causes are a loss that
@@ -91,11 +84,13 @@ assert dollars(flops_per_token(full.model) * REAL, "A100", GPU_MFU) < 2
 # and waiting for data; [chapter 4](04_training.ipynb) shows where the time goes
 # in a step of ours. This book's trainer is written to waste less, but *it has
 # not been measured on a rented GPU*; what follows assumes an MFU, the same as in
-# the other chapters. What has been measured is a step on a processor: by how many
-# times `course train` is faster than itself without some of its means, than
-# Hugging Face's `transformers`, and than nanoGPT, the code that the recipe of 2023
-# followed. The two take turns; the table has the median of the rounds and, in
-# brackets, the quartiles.
+# the other chapters, and says what half of it would come to.
+#
+# On a processor it has. The table says how many times as fast a step is as that of
+# Hugging Face's `transformers`, of nanoGPT, which the recipe of 2023 followed, and of
+# itself without some of its {ref}`means <on-a-processor>`: the median of the rounds
+# and, in brackets, the quartiles. Of the means only bfloat16 gains more than the
+# rounds differ.
 
 # %% tags=["hide-input"]
 step, plain = (load_result(f"training_step{name}.json")
@@ -118,9 +113,6 @@ show_table([{"faster than": label, **faster(step, name)}
             for name, label in sides.items()]
            + [{"faster than": "nanoGPT, both with AVX2 alone",
                **faster(plain, "nanoGPT")}])
-for row in step["rows"][1:]:
-    ours = row["sides"]["course_lib"]["tokens_per_second"]
-    print(f"{row['scale']}: {ours:,.0f} tokens/s", end="; ")
 print(f"{where['threads']} threads of an {where['device']} "
       f"({', '.join(where['instructions'])})")
 
@@ -134,34 +126,6 @@ for row in step["rows"][1:]:
         assert one["first_is_faster"] - 1 < np.ptp(one["quartiles"])
         assert one["first_is_faster"] < times["in float32"][
             "first_is_faster"]
-for row in plain["rows"][1:]:
-    low, high = row["sides"]["nanoGPT"]["quartiles"]
-    assert low < 1 < high
-
-# %% [markdown]
-# *bfloat16* does most, where the processor has instructions for it
-# ([chapter 4](04_training.ipynb) tries); with the older AVX2 alone the trainer is
-# about as fast as nanoGPT. The other two means gain less than the rounds differ.
-# `torch.compile` merges the many small operations between the matrix products.
-# *Keeping memory* is not about computing at all. A step makes the same large
-# tensors as the step before it, but `malloc` gives their memory back in between,
-# and what the system hands out again it first fills with zeros, page by page. So
-# the trainer asks `malloc` to keep it.
-#
-# A fourth goes with bfloat16: PyTorch's attention kernel for processors is slow in
-# it, and plain matrix products, in blocks of queries, are faster.
-
-# %% tags=["hide-input"]
-show_table([{
-    "scale": f"`{row['scale']}`", "format": row["number_format"],
-    "kernel, ms": f"{row['milliseconds']['kernel']:.1f}",
-    "blocks, ms": f"{row['milliseconds']['blocks']:.1f}"}
-    for row in load_result("attention.json")["rows"]])
-
-# %% tags=["remove-cell"]
-assert all(row["blocks_are_faster"][0] > 1
-           for row in load_result("attention.json")["rows"]
-           if row["number_format"] == "bfloat16")
 
 # %% [markdown]
 # ## What has been learned since?
@@ -187,22 +151,23 @@ show_table([{"field": f"`{field}`", "2023": "never" if value == 1e9
 # %% [markdown]
 # The lines below lead from the one to the other. First come settings, until the
 # recipe is that of this book's other chapters, `gpt2`. Most have a place in
-# [chapter 4](04_training.ipynb): first weights as GPT-2 set them, warm-up and
-# decay, clipping, AdamW's settings. Four need a word. *Half the batch* takes
-# twice as many steps for the same text. *No dropout* keeps all numbers that the
-# recipe of 2023 would set to zero at random, a tenth of them in each step. *Twice
-# the context* has rows twice as long, and half as many. *Late decay* is the
-# schedule `wsd`. Settings stay in the table whatever they do; then come ideas,
-# and those have to earn their place:
+# [chapter 4](04_training.ipynb): first weights as GPT-2 set them (its
+# *initialization*), warm-up and decay, clipping, AdamW's settings. Four need a word.
+# *Half the batch* takes twice as many steps for the same text. *No dropout* keeps
+# all numbers that the recipe of 2023 would set to zero at random, a tenth of them in
+# each step. *Twice the context* has rows twice as long, and half as many. *Late
+# decay* is the schedule `wsd`. Settings stay in the table whatever they do; then
+# come ideas, and those have to earn their place:
 #
+# :::{admonition} The ideas, a sentence or two each
+# :class: dropdown
 # - *{term}`Muon`* {cite}`jordan2024`: another optimizer for the matrices inside
-#   the blocks. It takes AdamW's place there and makes a step of the same length
-#   in all directions of a matrix.
+#   the blocks, in AdamW's place; its formula stands below.
 # - *Rotary positions* {cite}`su2021`: instead of adding a vector for each
 #   position, turn queries and keys by an angle that grows with it. What two
 #   tokens say to each other then depends on the distance between them.
-# - *Normed queries and keys* {cite}`dehghani2023`: their length no longer
-#   counts, so that attention cannot become too sure too early.
+# - *Normed queries and keys* ({term}`QK-norm`) {cite}`dehghani2023`: their length
+#   no longer counts, so that attention cannot become too sure too early.
 # - *RMSNorm* {cite}`zhang2019rms` divides a vector by its root mean square and
 #   leaves its mean alone: one operation less than LayerNorm.
 # - *SwiGLU* {cite}`shazeer2020`: an MLP with a third matrix, a gate that says
@@ -210,10 +175,11 @@ show_table([{"field": f"`{field}`", "2023": "never" if value == 1e9
 #   usual, so that the parameters stay as many.
 # - *No biases*, in any linear map.
 # - *The squared ReLU* {cite}`so2021` for the GELU.
-# - *Projections from zero* {cite}`zhang2019`: each block begins as the
-#   identity, and adds something only when it has learned something.
-# - *An untied head*: the output layer gets a matrix of its own, and pays for it
-#   with channels, so that the whole is no larger.
+# - *Projections from zero* (zero initialization) {cite}`zhang2019`: each block
+#   begins as the identity, and adds something only when it has learned something.
+# - *An untied head*: the output layer gets a matrix of its own instead of the
+#   embedding's. So that the parameters stay as many, the model gets fewer channels.
+# :::
 #
 # The last line is the recipe `modern`: Muon, rotary positions, normed queries
 # and keys, RMSNorm, SwiGLU, no biases. It is not simply what was kept. Its parts
@@ -229,6 +195,36 @@ show_source(rotary_angles)
 show_source(rotate)
 
 # %% [markdown]
+# And this is what Muon does. It keeps a running mean $M$ of a matrix's gradients
+# $G$, as AdamW does: $M \leftarrow \beta M + (1 - \beta) G$. With the singular
+# value decomposition $M = U S V^\top$ it would like to step along $U V^\top$: the
+# same directions, and every singular value one, so that no direction is favoured
+# because its gradients are large. Products alone come near enough. Begin with
+# $X = M / \lVert M \rVert$, divided by the root of the sum of all squares, and
+# repeat five times
+#
+# $$
+# A = X X^\top, \qquad X \leftarrow a X + (b A + c A^2) X.
+# $$ (eq-muon)
+#
+# This *Newton-Schulz iteration* turns each singular value $s$ of $X$ into
+# $a s + b s^3 + c s^5$ and leaves $U$ and $V$ as they are. With
+# $a = 3.4445$, $b = -4.7750$ and $c = 2.0315$ small ones grow fast, and all end
+# near one. (A matrix with more rows than columns is transposed before and after.)
+# Then $W \leftarrow W - 0.2\,\eta \sqrt{n}\,X$, where $n$ is the longer side: its
+# numbers are about as large as those of AdamW's step {cite}`liu2025`, so that both
+# share the learning rate $\eta$. (The package decays the weights as well, looks one
+# gradient ahead, and takes queries, keys and values as three matrices.)
+
+# %% tags=["remove-cell"]
+from course_lib.training.optimizers import QUINTIC, orthogonal
+
+assert QUINTIC == (3.4445, -4.7750, 2.0315)
+G = torch.randn(6, 9, generator=torch.manual_seed(0))
+sizes = torch.linalg.svdvals(orthogonal(G[None])[0])
+assert 0.6 < sizes.min() and sizes.max() < 1.3
+
+# %% [markdown]
 # The comparison has to be fair, and that is more work than the changes are.
 #
 # *The same work.* Every run works on the same number of positions, and padding
@@ -237,7 +233,8 @@ show_source(rotate)
 # that trains on single sentences is measured sentence by sentence, end-of-text
 # included, padding left out. *The same care.* Each line gets its own learning
 # rate, the best of three or more, looked for until the best lies between two that
-# are worse. So does the line of 2023, although its code fixed 0.0001. *Two
+# are worse. So does the line of 2023, although its code fixed 0.0001. (The rate is
+# chosen on the text that is then reported, which flatters every line a little.) *Two
 # seeds*, because one is an anecdote. And *the same trainer*: each run is one of
 # chapter 4's, with another configuration.
 
@@ -259,9 +256,7 @@ print(f"padded rows are {recorded['real_share']:.0%} real")
 #
 # The question that money asks is how much work a line needs to become as good as
 # the recipe of 2023 was at its end, with the worse of its two seeds. The model
-# was measured along each run; we read off where it passed that. (A run that is
-# planned to be longer is higher on its way than one that ends there, since its
-# learning rate has not come down yet. So these shares are rather too large.)
+# was measured along each run; we read off where it passed that.
 
 # %% tags=["hide-input"]
 from course_lib.showing import Axes, Trick, show_tricks
@@ -392,23 +387,21 @@ assert 3 < 1 / recorded["real_share"] < 4
 # Muon comes second.
 #
 # Packing *alone* ends higher on these stories, although the same work then goes
-# over three times as much text. About the lines between the first weights and *no
-# dropout* the table says little: the two seeds of one line end further apart than
-# the lines do. In runs as short as these it is luck when a model gets off its
-# first plateau, where it predicts each token only by how common it is
-# ({numref}`fig-no-clipping` shows one). *No dropout* brings both seeds down.
-# Dropout guards against learning a text by heart, and in one pass over fresh text
-# there is nothing to guard against.
+# over three times as much text. About the other settings the table says little: two
+# seeds of one line end further apart than the lines do. In runs as short as these it
+# is luck when a model gets off its first plateau, where it predicts each token only
+# by how common it is ({numref}`fig-no-clipping` shows one). Even *no dropout* and
+# *late decay*, which bring both seeds down, do not pass exercise 2's test of luck.
+# Of all that ends lower only the first weights, Muon and rotary positions do.
 #
 # Among the ideas *Muon* takes off two fifths, and *rotary positions* almost a
 # third of what is left ({numref}`fig-savings`). (Muon does some work of its own in
 # each step, outside the model, which the column of work leaves out; with the far
 # larger batch of the full preset it is a small share.) After these two nothing
-# large is left. Normed queries, RMSNorm, SwiGLU and the projections from zero
+# large is left: normed queries, RMSNorm, SwiGLU and the projections from zero
 # change about as much as a seed does. Without biases this small model is worse,
-# and with the squared ReLU or an untied head a little. The recipe `modern` has no
-# biases either and pays for that; what it gets is a shape that everyone's tools
-# know.
+# and with the squared ReLU or an untied head a little; `modern`, without biases
+# too, pays for its shape.
 #
 # ## Where does a row begin?
 #
@@ -436,14 +429,14 @@ print(f"a position's numbers are of size {begun.wpe.weight.std():.3f}")
 #
 # :::{admonition} Predict
 # :class: hint
-# With smaller positions, which runs end lower?
+# Which runs gain more from smaller positions?
 #
 # - those on packed rows
 # - those on padded rows
 # - both, by about as much
 # :::
 
-# %%
+# %% tags=["remove-stdout"]
 from course_lib.training import train
 
 smoke, rows, gained = load_preset("smoke"), [], {}
@@ -465,11 +458,11 @@ for layout, name in (("sentences", "padded"), ("packed", "packed")):
 show_table(rows)
 
 # %% tags=["remove-cell"]
-assert gained["packed"] > max(0, gained["sentences"])
+assert gained["packed"] > 2 * max(0, gained["sentences"])
 
 # %% [markdown]
-# Mostly those on packed rows, as the last column says. That fits the positions as
-# the reason.
+# Those on packed rows, by more than twice as much. That fits the positions as the
+# reason.
 #
 # It is one seed of a tiny model, so no more is claimed. But it shows that what a
 # change is worth depends on what stands beside it. Had we tried packing first and
@@ -478,9 +471,10 @@ assert gained["packed"] > max(0, gained["sentences"])
 #
 # ## How short can the run be?
 #
-# Shares read off a curve can be checked by running to the end. The last recipe
-# that was kept is also trained on a half, a quarter and so on of the work, each
-# time with its own schedule, warm-up and decay included.
+# Shares read off a curve can mislead: while learning rates decay, two curves may
+# still cross {cite}`wen2025`. So the last recipe that was kept is also trained to
+# its end on a half, a quarter and so on of the work, each time with its own
+# schedule, warm-up and decay included.
 
 # %%
 last = [line for line in lines if line["kept"]][-1]
@@ -590,7 +584,8 @@ assert max(of("late decay", on_books)) < min(begun)
 # Without biases the model is worse here too, though by less, and so `modern` ends
 # somewhat above the best line. What differs is the middle. The cosine gives back
 # part of what the first weights had gained, and only the late decay is below them
-# again with both seeds.
+# again with both seeds. The three gains that pass the test of luck are those that
+# passed it on the stories.
 #
 # ## Do longer runs and larger models save as much?
 #
@@ -640,23 +635,25 @@ assert 0.11 < means[0] < 0.14 and 0.11 < means[1] < 0.14
 assert abs(means[1] - means[0]) < 0.02
 assert max(needed[2]) < 0.7 * min(needed[0])
 assert 0.9 < means[4] / means[3] < 1 and 0.06 < means[4] < 0.075
+assert 1.8e5 < whole / longest < 2.2e5
 
 # %% [markdown]
 # About the same, an eighth. `modern` needs a fifteenth, a little less than before,
 # and with the larger model the settings need a smaller share, not a larger one.
 #
-# So the savings did not shrink. That is a direction and no proof: the last line
-# says how far the full run is.
+# So these savings did not shrink, over a factor of four in work and of five in
+# size. That says little of the full run, which is some two hundred thousand times
+# the longest of these.
 
 # %% [markdown]
 # ## The bill
 #
 # Now the whole of it, for the full model. Padding is counted. Longer rows *cost*
 # a little: attention looks further back. A better share of the V100's peak and a
-# newer card are engineering; both stand at the assumed MFU, so their dollars are
-# *projected*. What the science saves at full size nobody has measured. So its
-# bar is open: from nothing saved to what `modern` saved on books, with the small
-# model.
+# newer card are engineering; both stand at the assumed MFU, and beside it at half
+# of that, so their dollars are *projected*. What the science saves at full size
+# nobody has measured. So its bar is open: from nothing saved to what `modern` saved
+# on books, with the small model.
 
 # %%
 MFU, CARD = GPU_MFU, "A100"
@@ -667,25 +664,34 @@ def price(gpu):
     return gpu.dollars_per_hour / gpu.peak_at()
 
 
+def bill(mfu):
+    """The steps, (name, factor, kind), and what is left after each."""
+    steps = [
+        ("padding left out", real, "arithmetic"),
+        ("rows of 512", longer, "arithmetic"),
+        (f"{reached:.0%} to {mfu:.0%} of the peak", reached / mfu,
+         "engineering"),
+        (f"V100 to {CARD}", price(GPUS[CARD]) / price(v100),
+         "engineering")]
+    return steps, paid * np.cumprod([factor for _, factor, _ in steps])
+
+
 by_modern = named("the modern recipe", on_books)
 beyond = [share / on_books["real_share"] for share
           in work_to(by_modern, on_books)]  # padding is counted already
 science = float(np.mean(beyond))
-steps = [("padding left out", real, "arithmetic"),
-         ("rows of 512", longer, "arithmetic"),
-         (f"{reached:.0%} to {MFU:.0%} of the peak", reached / MFU,
-          "engineering"),
-         (f"V100 to {CARD}", price(GPUS[CARD]) / price(v100),
-          "engineering")]
 guess = "the modern recipe", science, "science"
-left = paid * np.cumprod([factor for _, factor, _ in steps])
+(steps, left), (_, slower) = bill(MFU), bill(MFU / 2)
 
 # %% tags=["hide-input"]
 show_table([{"step": name, "factor": f"{factor:.2f}",
-             "left": f"${after:.2f}"}
-            for (name, factor, _), after in zip(steps, left)]
+             "left": f"${after:.2f}",
+             f"left at {MFU / 2:.0%}": f"${late:.2f}"}
+            for (name, factor, _), after, late in zip(
+                steps, left, slower)]
            + [{"step": guess[0], "factor": f"{science:.2f} to 1",
-               "left": "not measured"}])
+               "left": "not measured",
+               f"left at {MFU / 2:.0%}": "not measured"}])
 tried, full_size = (runs_of(by_modern, on_books)[0],
                     count_parameters(full.model).total)
 print(f"{science:.2f} is of {tried['parameters']:,} parameters on "
@@ -697,22 +703,25 @@ print(f"{science:.2f} is of {tried['parameters']:,} parameters on "
 # %% tags=["remove-cell"]
 again = dollars(flops_per_token(full.model) * REAL, CARD, MFU)
 assert abs(left[-1] / again - 1) < 1e-9 and longer > 1
+assert 1.4 < left[-1] < 1.6 and 2.8 < slower[-1] < 3.2
 
-# %% mystnb={"figure": {"caption": "The bill for 51M parameters and 1.1B tokens. Each bar goes from what was paid before a saving to what is left after it, on a logarithmic axis: equal lengths are equal factors. Bars with lines are projected. The last bar is open, from nothing saved to what the small model saved.", "name": "fig-bill"}, "image": {"alt": "A waterfall from fifty dollars down: leaving out padding and using more of the card are the longest bars with a sum, a newer card follows, and longer rows cost a little. The last bar, the saving by science, is only an outline without a sum."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "The bill for 51M parameters and 1.1B tokens. Each bar goes from what was paid before a saving to what is left after it, on a logarithmic axis: equal lengths are equal factors. Bars with lines are projected, at the assumed MFU. The last bar is open, from nothing saved to what the small model saved.", "name": "fig-bill"}, "image": {"alt": "A waterfall from fifty dollars down: leaving out padding and using more of the card are the longest bars with a sum, a newer card follows, and longer rows cost a little. The last bar, the saving by science, is only an outline without a sum."}} tags=["hide-input"]
 plots.plot_bill(paid, steps, guess, plt.figure(figsize=(7, 3.4)).gca());
 
 # %% [markdown]
-# Where each bar of {numref}`fig-bill` comes from: the first two are counted in the
-# cells of this page, and so is the share of the peak reached in 2023. The MFU is
-# assumed. The price of a FLOP comes from the table in
-# `course_lib/machine/gpus.py`, which names its sources. The last one comes from
-# the runs on books, which {doc}`../book/recorded` has with their command and their
-# curves. Two seeds say how far luck moves it, and nothing here says how far the
-# distance to the full model does.
+# A dollar and a half is left, or three where the card does half as well. In
+# {numref}`fig-bill` the first two bars are counted on this page, and so is the share
+# of the peak reached in 2023; the MFU is assumed. The price of a FLOP comes from
+# `course_lib/machine/gpus.py`, which names its sources, and the last bar from the
+# runs on books ({doc}`../book/recorded`). Two seeds say how far luck moves it, and
+# nothing here says how far the distance to the full model does.
 #
 # What you doubt you can move in {numref}`fig-your-bill`: the assumed MFU, the
 # card, what it costs where you rent, and whether the recipe saves anything at
-# all.
+# all. One MFU for every card is generous to those whose arithmetic is fastest beside
+# their memory, the H100 and the L4: a model only 512 channels wide has little to
+# compute with each number that it reads, and there its products wait for memory.
+# Which card comes out cheapest follows from that assumption, and nobody measured it.
 
 # %% mystnb={"figure": {"caption": "The same bill under your own assumptions; it opens with a recipe that saves nothing. Each sum stands at the end of its bar, where the next begins.", "name": "fig-your-bill"}} tags=["hide-input"]
 from course_lib.showing import bill_chart, show_chart
@@ -729,20 +738,21 @@ show_chart(bill_chart(paid, real, longer, reached, recipes,
 # *Arithmetic* lasts, as far as it goes: it counts tokens that were processed, not
 # what was learned from them. On BookCorpus three quarters of the positions were
 # padding, whatever the model. That as many tokens in packed rows make as good a
-# model is another claim, and in the first table it did not hold until the first
+# model is another claim, and in our small runs it did not hold until the first
 # weights were changed.
 #
 # *Engineering* lasts as far as the machine goes, and a share of the peak depends
-# on the model's width. If the trainer reaches half of the assumed MFU, every
-# dollar figure from that bar on doubles; exercise 1 tries other shares.
+# on the model's width. Exercise 1 tries other shares.
 #
 # *Science* is the bar to doubt. Part of it is a run that leaves its first plateau
-# sooner, which a long run does anyway. Yet nothing shrank over the stretch that
-# could be tried here, which ends far below the full run. And the learning rate
-# was tuned here for the recipe of 2023 as well: if 0.0001 was not its best, the
-# real gap was larger than ours. The ideas are used in models thousands of times
-# as large, and for Muon the saving itself was measured there {cite}`liu2025`. The
-# dollars to plan with are those of the bar before it.
+# sooner, which a long run does anyway, and what could be tried here ends far below
+# the full run. The recipe of 2023 was tuned here too; its code used 0.0001, and if
+# another rate would have been better, the real run was worse than ours and the gap
+# larger. The ideas are used in models thousands of times as large. For Muon the
+# saving was measured there: those who scaled it up needed half the work
+# {cite}`liu2025`; a study that tuned both sides found Muon and its like 1.4 times as
+# fast as AdamW at 0.1 billion parameters and only 1.1 times at 1.2 billion
+# {cite}`wen2025`. The dollars to plan with are those of the bar before it.
 #
 # ## What would fifty dollars buy now?
 #
@@ -750,62 +760,49 @@ show_chart(bill_chart(paid, real, longer, reached, recipes,
 #
 # :::{admonition} Predict
 # :class: hint
-# The same fifty dollars, spent on one of today's cards without waste: how many
-# times larger a model would they train?
+# The same fifty dollars, spent on an A100 without waste: how many times larger a
+# model would they train?
 #
 # - twice as large
-# - six times
+# - four to six times
 # - thirty times
 # :::
 
 # %%
 from course_lib.scaling import plan, published_fit
 
-now, law = plan(50, CARD, MFU), published_fit().fit.law
-show_table([
-    {"for $50": when, "N": f"{N / 1e6:.0f}M",
-     "D": f"{D / 1e9:.1f}B", "loss, by the law": f"{loss:.2f}"}
-    for when, N, D, loss in (
-        ("in 2023", full_size, REAL, law.loss(full_size, REAL)),
-        ("now", now.N, now.D, now.loss))])
-print(f"{now.N / full_size:.1f} times the parameters, in "
-      f"{now.hours:.0f} hours")
+law = published_fit().fit.law
+rows, grown = [("in 2023", full_size, REAL, law.loss(full_size, REAL))], []
+for share in (MFU / 2, MFU):
+    now = plan(50, CARD, share)
+    rows.append((f"now, at {share:.0%}", now.N, now.D, now.loss))
+    grown.append(now.N / full_size)
+show_table([{"for $50": when, "parameters": f"{N / 1e6:.0f}M",
+             "times those of 2023": f"{N / full_size:.1f}",
+             "tokens": f"{D / 1e9:.1f}B", "loss, by the law": f"{loss:.2f}"}
+            for when, N, D, loss in rows])
 
 # %% tags=["remove-cell"]
-assert 5 < now.N / full_size < 7
+assert 3.7 < grown[0] < 4.5 and 5.5 < grown[1] < 6.3
 
 # %% [markdown]
-# About six times. Both losses are the law's, on the text and tokenizer of its own
-# paper ([chapter 2](02_scaling_laws.ipynb)).
+# Four to six times, by how well the card is used. All three losses are the law's,
+# on the text and tokenizer of its own paper ([chapter 2](02_scaling_laws.ipynb)).
 #
 # ## And what does it say?
 #
 # In 2023 the trained model said, as the post has it: "life is about romance ,
 # and love and adrenaline , at the same time ." The full model of this book has
 # not been trained on a recorded machine, so there is nothing of its size to put
-# beside that. What there is: a model of a sixth of the parameters, on a CPU, on
-# real books, the one of [chapter 7](07_speaks.ipynb).
-
-# %%
-from course_lib.showing import print_text
-
-books = load_result("long_run.json")
-spent = books["training"]
-print(f"{books['parameters'] / 1e6:.1f}M parameters, "
-      f"{spent['tokens'] / 1e6:.0f}M tokens, "
-      f"{spent['hours']:.1f} hours in all on {spent['threads']} cores, "
-      f"{books['validation']['bits_per_byte']:.2f} bits per byte\n")
-print_text(books["samples"][-1]["texts"]["life is about"])
+# beside that. What the largest model that we trained says, with a sixth of the
+# parameters, stands in [chapter 7](07_speaks.ipynb). The two cannot be compared:
+# other text, another tokenizer, and one sentence was chosen by its author.
 
 # %% tags=["remove-cell"]
+books = load_result("long_run.json")
 assert 5.5 < full_size / books["parameters"] < 6.5
 
 # %% [markdown]
-# The two sentences cannot be compared: other text, another tokenizer, a
-# sixth of the size, and one was chosen by its author. What could be
-# compared, bits per byte on the same held-out books, has not been measured for
-# the model of 2023.
-#
 # ## Two commands
 #
 # The run that would turn *projected* into *measured* is two commands on a
@@ -820,24 +817,24 @@ assert 5.5 < full_size / books["parameters"] < 6.5
 # this chapter came from; any scale takes any of them.
 #
 # So that an hour is not paid for a typing error, `cloud/dry_run.sh` goes the
-# same way with the model at its full width, but for four steps: it prepares,
-# starts, is told to stop in the first step, goes on, evaluates, samples,
-# exports and records. A test runs it on a CPU.
+# same way, a stop and a resume included, with the model at its full width, for
+# four steps. A test runs it on a CPU.
 #
 # :::{admonition} Takeaway
 # :class: tip
 # Most of the fifty dollars went into padding and into a card used at a sixth of
 # its peak. The first is counted; the second is a matter of the machine and of the
-# model's width. What lowers the loss for the same work has to be measured: with
-# both sides tuned, on the same text, for the same work, with more than one seed,
-# and with the lines that did not help left in the table.
+# model's width. Packing alone, in our small runs, made no better model until the
+# first weights changed too. What lowers the loss for the same work has to be
+# measured: with both sides tuned, on the same text, for the same work, with more
+# than one seed, and with the lines that did not help left in the table.
 # :::
 #
 # ## Write it yourself
 #
-# In your file (`course new my_gpt.py`) the last two steps are for the brave:
-# `rotary` and `muon`. Rotary positions turn channel $i$ and channel $i + D/2$ as
-# a pair, by $10000^{-2i/D}$ radians a place.
+# In your file (`course new my_gpt.py`) the last two steps are for the brave.
+# `rotary` turns channel $i$ and channel $i + D/2$ as a pair, by $10000^{-2i/D}$
+# radians a place; `muon` is {eq}`eq-muon`, from a gradient to $X$.
 
 # %%
 from course_lib.exercises import check
@@ -846,7 +843,11 @@ def rotary(x, start=0):
     """(B, H, T, D) whose first token stands at place `start` -> the
     same, its pairs of channels turned."""
 
+def muon(gradient, iterations=5):
+    """A matrix -> the same directions, all of about one length."""
+
 print(check("rotary", rotary))
+print(check("muon", muon))
 
 # %% [markdown]
 # Solution (click to open):
@@ -860,10 +861,20 @@ def rotary(x, start=0):
     a, b = x.chunk(2, dim=-1)
     return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1)
 
+def muon(gradient, iterations=5):
+    tall = gradient.size(0) > gradient.size(1)
+    X = gradient.T if tall else gradient
+    X = X / X.norm()
+    for _ in range(iterations):
+        A = X @ X.T
+        X = 3.4445 * X + (-4.7750 * A + 2.0315 * A @ A) @ X
+    return X.T if tall else X
+
 print(check("rotary", rotary))
+print(check("muon", muon))
 
 # %% tags=["remove-cell"]
-assert check("rotary", rotary).right
+assert check("rotary", rotary).right and check("muon", muon).right
 
 # %% [markdown]
 # ## Exercises
@@ -871,14 +882,14 @@ assert check("rotary", rotary).right
 # ### 1. If the assumption is wrong
 #
 # *Easy, 5 minutes.* The dollars stand on an assumed MFU. What would the same
-# training cost at 20%, and at 55%? From which MFU on does it cost less than a
+# training cost at 10%, and at 55%? From which MFU on does it cost less than a
 # dollar on an A100?
 #
 # Solution (click to open):
 
 # %% tags=["hide-cell"]
 flop = flops_per_token(full.model) * REAL
-for share in (0.20, 0.55):
+for share in (0.10, 0.55):
     print(f"{share:.0%}: ${dollars(flop, CARD, share):.2f}")
 enough = dollars(flop, CARD, 1.0) / 1.00
 print(f"under a dollar from {enough:.0%} on")
@@ -888,32 +899,40 @@ assert abs(dollars(flop, CARD, enough) - 1) < 1e-9
 # ### 2. What is luck?
 #
 # *Medium, 15 minutes.* Two runs of a line differ in nothing but the seed.
-# Estimate the standard deviation of a run from such pairs. The first lines are
-# far more restless than the last: how would you take that into account? Mark
-# the lines whose mean is nearer to that of the kept line before them than luck
-# would explain.
+# Estimate the standard deviation of a run from such pairs (the *seed variance*, as
+# a root). The first lines are far more restless than the last: how would you take
+# that into account? Mark the lines whose mean is nearer to that of the kept line
+# before them than luck would explain, on stories and on books.
 #
 # Solution (click to open):
 
 # %% tags=["hide-cell"]
-pairs = np.array([ends(line) for line in lines])
-apart = (pairs[:, 0] - pairs[:, 1]) ** 2 / 2
-kept, uncertain, rows = 0, [], []  # the last line that was kept
-for place in range(1, len(lines)):
-    # of a run, and as it happens of the difference of two means of two;
-    # from the seven pairs nearest in the table
-    luck = np.sqrt(apart[max(0, place - 3):place + 4].mean())
-    gain = pairs[kept].mean() - pairs[place].mean()
-    if abs(gain) < 2 * luck:
-        uncertain.append(lines[place]["name"])
-    rows.append({"line": lines[place]["name"], "gain": f"{gain:+.3f}",
-                 "luck": f"{luck:.3f}", "may be luck":
-                 "yes" if abs(gain) < 2 * luck else "no"})
-    kept = place if lines[place]["kept"] else kept
-show_table(rows)
+def tested(record):
+    """A row for each line after the first: gain, luck, and whether the
+    gain may be luck."""
+    lines, rows, kept = record["lines"], [], 0  # the last that was kept
+    pairs = np.array([ends(line, record) for line in lines])
+    apart = (pairs[:, 0] - pairs[:, 1]) ** 2 / 2
+    for place in range(1, len(lines)):
+        # of a run, and as it happens of the difference of two means of
+        # two; from the seven pairs nearest in the table
+        luck = np.sqrt(apart[max(0, place - 3):place + 4].mean())
+        gain = pairs[kept].mean() - pairs[place].mean()
+        rows.append({"line": lines[place]["name"],
+                     "gain": f"{gain:+.3f}", "luck": f"{luck:.3f}",
+                     "may be luck":
+                     "yes" if abs(gain) < 2 * luck else "no"})
+        kept = place if lines[place]["kept"] else kept
+    return rows
+
+show_table(tested(recorded))
+show_table(tested(on_books))
 
 # %% tags=["remove-cell"]
-assert "RMSNorm" in uncertain and "Muon" not in uncertain
+for record in (recorded, on_books):
+    assert [row["line"] for row in tested(record)
+            if row["may be luck"] == "no" and row["gain"][0] == "+"] == [
+        "GPT-2's first weights", "Muon", "rotary positions"]
 
 # %% [markdown]
 # ### 3. A line of your own

@@ -305,9 +305,10 @@ def renting_note() -> str:
     cores = load_result("packing.json")["provenance"]["threads"]
     return (f"One {gpu.name} at ${gpu.dollars_per_hour:g} an hour "
             f"({gpu.price_source}). Training is projected at an assumed MFU "
-            f"of {mfu()}; encoding, at the speed measured on {cores} CPU "
-            "cores, and a rented machine has more of them; copying, at "
-            f"{COPY / 1e6:.0f} MB/s.")
+            f"of {mfu()}, and at half of that takes twice as long, for "
+            f"${dollars(full_flop(), RENTED, GPU_MFU / 2):.2f}; encoding, at "
+            f"the speed measured on {cores} CPU cores, and a rented machine "
+            f"has more of them; copying, at {COPY / 1e6:.0f} MB/s.")
 
 
 def forgotten() -> str:
@@ -323,7 +324,8 @@ def prices() -> str:
         [[gpu.name, f"{gpu.memory / 2**30:.0f} GiB",
           f"{gpu.peak_at() / 1e12:g} TFLOP/s", f"${gpu.dollars_per_hour:g}",
           f"{time(hours(flop, gpu, GPU_MFU))}, "
-          f"${dollars(flop, gpu, GPU_MFU):.2f}", gpu.price_source]
+          f"${dollars(flop, gpu, GPU_MFU):.2f} to "
+          f"${dollars(flop, gpu, GPU_MFU / 2):.2f}", gpu.price_source]
          for gpu in GPUS.values()])
 
 

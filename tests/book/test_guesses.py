@@ -2,6 +2,7 @@
 Chromium from a disk."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -34,6 +35,31 @@ myst_enable_extensions = ["colon_fence", "dollarmath"]
 html_static_path, html_js_files = ["_static"], ["guesses.js"]
 suppress_warnings = ["epub.unknown_project_files"]
 """
+
+
+def choices(text: str) -> list[str]:
+    """What follows the question in each box that ends in a list, with the
+    marks of a comment before each line or without."""
+    text = re.sub(r"^# ?", "", text, flags=re.M)
+    boxes = re.findall(r"^:::+\{admonition\} Predict\n(.*?)^:::", text,
+                       re.M | re.S)
+    return ["- " + rest for box in boxes
+            for _, found, rest in [box.partition("\n- ")] if found]
+
+
+def test_choices_are_found():
+    box = BOX % "Is $x$ large?\n\n- no\n- at $0$,\n  yes"
+    for text in (box, "# " + box.replace("\n", "\n# ")):
+        assert choices(text) == ["- no\n- at $0$,\n  yes\n"]
+    assert choices(BOX % "How many?") == []
+
+
+@pytest.mark.parametrize("chapter", sorted(
+    REPO.glob("notebooks/[0-9n]*.py")), ids=lambda path: path.stem)
+def test_no_choice_holds_a_formula(chapter):
+    """A guess is kept as the text of its button, and a formula has none."""
+    assert [text for text in choices(chapter.read_text())
+            if "$" in text] == []
 
 
 def cell(source, *texts):
