@@ -186,12 +186,12 @@ print(f"largest difference of a gradient: {worst:.1e}")
 assert worst < 1e-12
 
 # %% [markdown]
-# Several GPUs share a batch in the same way, side by side. In *data parallelism*
-# each has a copy of the model and rows of its own, and before the update all
-# average their gradients (an *all-reduce*), so that every copy takes the same
-# step: a mean over rows is the mean of means over equal shares of them. It pays
-# while the work on its rows takes a GPU longer than the exchange, which grows
-# with the model and not with the rows. `loss_of` does it, and
+# Several GPUs share a batch in the same way, side by side. In {term}`data
+# parallelism` each has a copy of the model and rows of its own, and before the
+# update all average their gradients (an *all-reduce*), so that every copy takes
+# the same step: a mean over rows is the mean of means over equal shares of
+# them. It pays while the work on its rows takes a GPU longer than the exchange,
+# which grows with the model and not with the rows. `loss_of` does it, and
 # {doc}`one command <../book/running>` starts it.
 #
 # **Sixteen bits.** A GPU multiplies numbers of 16 bits several times faster than

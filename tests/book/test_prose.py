@@ -69,8 +69,7 @@ GIVEN = {
         "padding to 32 instead of 64"),
     "05_sampling": (
         "after 1% of the steps, after 10%", "-127 to 127",
-        "instead of 32", "logits 2 and 0", "top-p 0.9", "temperature 0.25",
-        "temperature 0.2"),
+        "instead of 32", "logits 2 and 0", "top-p 0.9", "temperature 0.25"),
     "notes_scaling": (
         "error up to 0.001", "at 4,500 points", "on 240 of the published",
         "245 points", "figure 4", "in 245", "*Approach 1*", "*Approach 2*",
