@@ -186,13 +186,13 @@ print(f"largest difference of a gradient: {worst:.1e}")
 assert worst < 1e-12
 
 # %% [markdown]
-# Several GPUs share a batch in the same way, side by side. In {term}`data
-# parallelism` each has a copy of the model and rows of its own, and before the
-# update all average their gradients (an *all-reduce*), so that every copy takes
-# the same step: a mean over rows is the mean of means over equal shares of
-# them. It pays while the work on its rows takes a GPU longer than the exchange,
-# which grows with the model and not with the rows. `loss_of` does it, and
-# {doc}`one command <../book/running>` starts it.
+# Several GPUs share a batch in the same way, side by side. In
+# {term}`data parallelism` each has a copy of the model and rows of its own, and
+# before the update all average their gradients (an *all-reduce*), so that every
+# copy takes the same step: a mean over rows is the mean of means over equal
+# shares of them. It pays while the work on its rows takes a GPU longer than the
+# exchange, which grows with the model and not with the rows. `loss_of` does it,
+# and {doc}`one command <../book/running>` starts it.
 #
 # **Sixteen bits.** A GPU multiplies numbers of 16 bits several times faster than
 # full ones of 32, and twice as fast as where it may round those (to TF32). There
@@ -260,8 +260,8 @@ assert small.bfloat16() > 0 and sizes.half().min() == 0
 # because large steps lower the loss fast and then overshoot, and small ones
 # settle it. This {term}`schedule` is called WSD, for warm-up, stable, decay
 # {cite}`hu2024`. Many recipes, large ones among them, lower the rate along a
-# cosine from the first step to the last {cite}`loshchilov2017`. Either way the decay must end where the run ends
-# {cite}`hoffmann2022`.
+# cosine from the first step to the last {cite}`loshchilov2017`. Either way the
+# decay must end where the run ends {cite}`hoffmann2022`.
 
 # %%
 from course_lib.training import learning_rate
@@ -369,8 +369,8 @@ if run.record["corpus"]["name"].startswith("stories"):
     print(f", {times:.1f} times the floor: {said}")
 
 # %% [markdown]
-# What is left above the floor is what so short a run has not learned. A longer
-# one comes nearer, and none gets below it.
+# What is left above the floor is mostly what so short a run has not learned. A
+# longer one comes nearer, and none gets below it.
 #
 # What was learned when? Counts give milestones: the loss of a model that knows
 # only how common each token is, of one that sees the token before, and of one
@@ -436,13 +436,13 @@ print(f"{clipped} of {len(steps)} steps were clipped")
 # %% [markdown]
 # ## Was it predicted?
 #
-# [Chapter 2](02_scaling_laws.ipynb) predicts the final loss without any of these
-# steps. Its *ladder* is a series of smaller models trained on
-# the same text; its *law* is a curve fitted to where they ended, in the number
-# of parameters and of tokens, above a floor that no size gets below, here the
+# [Chapter 2](02_scaling_laws.ipynb) predicts the final loss without any of
+# these steps. Its *ladder* is a series of smaller models trained on the same
+# text; its *law* is a curve fitted to where they ended, in the number of
+# parameters and of tokens, above a floor that no size gets below, here the
 # stories' own entropy. Two of the laptop scale's whole runs were recorded, and
-# one by the `modern` recipe of [chapter 6](06_cheaper.ipynb). (A
-# {term}`recipe` is how a model is made and trained; this chapter's is `gpt2`.)
+# one by the `modern` recipe of [chapter 6](06_cheaper.ipynb). (A {term}`recipe`
+# is how a model is made and trained; this chapter's is `gpt2`.)
 
 # %%
 from course_lib.recipes import find_recipe
@@ -872,10 +872,11 @@ assert 0.7 < size < 0.8 and 0.7 < tokens < 0.8 and batch < rate / 3
 #    here in either, and a model too large for its tokens loses as well.
 #    `course plan --hours 3` is [chapter 2](02_scaling_laws.ipynb)'s answer.
 # 4. *The batch*, within a factor of two, with the rate found anew. Up to a
-#    *{term}`critical batch size`*, which grows as the loss falls, twice the batch
-#    needs about half the steps; beyond it hardly fewer, so that tokens are wasted
-#    {cite}`mccandlish2018`. A large batch is there to keep a GPU busy, or several,
-#    and that of the full preset was chosen for this and not swept.
+#    {term}`critical batch size`, which grows as the loss falls, twice the batch
+#    needs about half the steps; beyond it hardly fewer, so that tokens are
+#    wasted {cite}`mccandlish2018`. A large batch is there to keep a GPU busy,
+#    or several. That of the full preset is a usual one, which no sweep has
+#    tested.
 # 5. *The rest last, or never*: leave warm-up, clipping, betas and weight decay at
 #    their usual values. What differs less than two seeds do, no sweep can find.
 

@@ -298,9 +298,9 @@ assert with_cache == without
 assert speed["course_lib"] > 10 * speed["nanoGPT"]
 
 # %% [markdown]
-# The smaller the model, the less: much of a step is then overhead, as in
-# {numref}`fig-cache`, which no cache saves. The gain grows with the model and with
-# the text, to more than ten times in the recorded line; the tokens are the same.
+# The smaller the model, the fewer times: much of each step is then overhead, as in
+# {numref}`fig-cache`, and no cache saves that. At full size, as recorded, it is
+# more than ten times. The tokens are the same.
 #
 # The cache takes memory: $2 L T C$ numbers for each text, a key and a value of
 # $C$ channels in each of $L$ layers for each of $T$ tokens. For a large model that
@@ -399,8 +399,8 @@ assert 1.5 < speed["course_lib int8"] / speed["course_lib"] < 2
 #
 # One number for a whole split hides where the bits go. A token that a model
 # gave probability $p$ costs $-\log_2 p$ bits, its {term}`surprisal`, and
-# the loss is their mean (in nats). (It could be stored in as many, so a compressor
-# is a predictor in disguise.) So we can print a story and see where our own model
+# the loss is their mean (in nats). (It can be stored in about as many, which makes
+# a compressor a predictor in disguise.) So we can print a story and see where our own model
 # is surprised. It has never read this one.
 #
 # :::{admonition} Predict
