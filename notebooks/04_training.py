@@ -633,6 +633,7 @@ for late, flat in zip(ends_of("late decay"), ends_of("constant rate")):
 assert len({one["learning_rate"] for one in recorded["runs"]}) == 1
 
 
+# %% tags=["remove-cell"]
 def tuned(record, name):
     """Where a line's two seeds end, at its own best rate."""
     line = next(one for one in record["lines"] if one["name"] == name)
