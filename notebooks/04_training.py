@@ -195,9 +195,10 @@ assert worst < 1e-12
 # and {doc}`one command <../book/running>` starts it.
 #
 # **Sixteen bits.** A GPU multiplies numbers of 16 bits several times faster than
-# full ones of 32, and twice as fast as where it may round those (to TF32). There
+# those of 32, and still twice as fast where it may round those first (TF32). There
 # are two ways to spend the 16: for digits, which float16 does, or for range, as
-# bfloat16 does.
+# bfloat16 does. (The newest GPUs have floats of eight bits too; this book does
+# without.)
 #
 # :::{admonition} Predict
 # :class: hint
@@ -257,11 +258,11 @@ assert small.bfloat16() > 0 and sizes.half().min() == 0
 # **The learning rate** is not constant. It climbs for the first steps, the
 # {term}`warm-up`, while AdamW's averages rest on a handful of batches; it stays
 # at its peak; and over the last fifth of the run it decays in a straight line,
-# because large steps lower the loss fast and then overshoot, and small ones
-# settle it. This {term}`schedule` is called WSD, for warm-up, stable, decay
-# {cite}`hu2024`. Many recipes, large ones among them, lower the rate along a
-# cosine from the first step to the last {cite}`loshchilov2017`. Either way the
-# decay must end where the run ends {cite}`hoffmann2022`.
+# because large steps lead down fast and then to and fro across the bottom, and
+# small ones settle there. This {term}`schedule` is called WSD, for warm-up,
+# stable, decay {cite}`hu2024`. Many recipes, large ones among them, lower the
+# rate along a cosine from the first step to the last {cite}`loshchilov2017`.
+# Either way the decay must end where the run ends {cite}`hoffmann2022`.
 
 # %%
 from course_lib.training import learning_rate

@@ -225,7 +225,8 @@ for options in (dict(temperature=0), dict(temperature=0.8, top_p=0.9),
 # Temperature zero writes the same text twice, since nothing is left to chance. A
 # high one loses the thread: it draws from the tail, where hundreds of unlikely
 # tokens together weigh a lot, and one of them derails everything after it.
-# Cutting the tail and keeping the rest is what most people settle on.
+# Cutting the tail and keeping the rest, as the middle setting does, is what most
+# people settle on.
 #
 # A model that goes in circles is often helped by a
 # {term}`repetition penalty`, a factor that makes tokens already in the text less

@@ -62,7 +62,7 @@ GIVEN = {
         "the 1.1 billion", "into 16 bits", "step 1,000", "of 300 entries",
         "one of 400", "take 32 at"),
     "04_training": (
-        "of 16 bits", "ones of 32", "the 16: for", "Clipping at 1",
+        "of 16 bits", "those of 32", "the 16: for", "Clipping at 1",
         "itself near 1", "cost 2023 the most", "60 steps with it and 60",
         "batch 500", "number 500", "20 hours and 50 dollars",
         'perplexity" of 0.83', "If 0.83 is such", "in 40 steps",
