@@ -41,7 +41,7 @@ from course_lib.showing import load_result, show_source, show_table
 # %% [markdown]
 # ## What does a budget buy?
 #
-# Two words first. A {term}`token` is a piece of text, about a word. The loss is
+# Three words first. A {term}`token` is a piece of text, about a word. The loss is
 # the mean of $-\ln p$, in {term}`nats <nat>`, where $p$ is the probability that
 # the model gave to the token that really came; lower is better. Work is counted
 # in FLOPs: one {term}`FLOP` is one addition or multiplication.
@@ -58,7 +58,8 @@ from course_lib.showing import load_result, show_source, show_table
 # The 2023 run that this book rebuilds was *planned* with a budget of
 # $3.2 \cdot 10^{17}$ FLOPs. (It spent more than four times that;
 # [chapter 6](06_cheaper.ipynb) finds on what.) Nothing in that number says how
-# to split it.
+# to split it. (In this chapter $C$ is compute and $L$ a loss; chapter 1's channels
+# and layers have no letters here.)
 
 # %%
 C = 3.2e17
@@ -176,6 +177,8 @@ plt.show()
 # \qquad
 # G = \left(\frac{\alpha A}{\beta B}\right)^{\frac{1}{\alpha + \beta}}.
 # ```
+#
+# For the planned budget, with the constants as the paper printed them:
 
 # %%
 N_star, D_star = law.optimum(C)
@@ -207,7 +210,7 @@ assert abs(lowest / N_star - 1) < 1e-3
 # Which of these GPUs gives the most training for 50 dollars?
 #
 # - the cheapest by the hour, a T4
-# - the newest, an H200
+# - the newest of them, an H200
 # - something between
 # :::
 
@@ -234,19 +237,23 @@ reached = spent_2023 / (20 * 3600 * GPUS["V100"].peak_at())
 assert MFU > 2 * reached
 
 # %% [markdown]
-# Something between: the H100, with the RTX 4090 and the H200 not far behind.
+# Something between: the H100, with the RTX 4090 and the H200 not far behind. That
+# ranking is the assumption's: the faster a card multiplies, the longer it waits for
+# its memory when a model is narrow, and ours has 512 channels. Which card wins,
+# only a run can say.
 #
 # The intervals look too good to be true, and in a way they are: they say how
 # firmly 240 published runs hold this formula, not what your text, your code and
 # your luck will do. And 50 dollars would now buy a model far beyond the one
 # this book is about. So turn the question around: this is what *our* full run
-# costs, 1.1B tokens through 51M parameters.
+# costs, 1.1B tokens through 51M parameters, at the assumed MFU and at half of it.
 
 # %%
 full = load_preset("full")
 work = flops_per_token(full.model) * full.tokens
-show_table([{"GPU": name, "full run": f"${dollars(work, gpu, MFU):.2f}",
-             "price of": gpu.price_source}
+show_table([{"GPU": name, **{
+    f"MFU {share:.0%}": f"${dollars(work, gpu, share):.2f}"
+    for share in (MFU, MFU / 2)}, "price of": gpu.price_source}
             for name, gpu in GPUS.items()])
 
 # %% tags=["remove-cell"]
@@ -257,8 +264,8 @@ one, two, three = (plan(money, "V100", MFU).loss
 assert one - two > two - three > 0
 
 # %% [markdown]
-# About five dollars at most. The 2023 run paid 50, and later chapters look
-# for the difference.
+# On the costliest card five dollars, or ten. The 2023 run paid 50, and later
+# chapters look for the difference.
 #
 # For your own budget, {numref}`fig-dollars` goes the whole way from dollars to
 # loss. Below the curve stand what the money buys and, in brackets, where 90% of
@@ -289,12 +296,12 @@ print(*plan(50, "V100", MFU).lines(), sep="\n")
 # only as far as a wrong size costs something. Along the budget planned in 2023:
 
 # %%
-near = fits.fit.law
+refit = fits.fit.law
 fine = np.geomspace(10e6, 200e6, 2000)
-loss = near.isoflop(C, fine)
+loss = refit.isoflop(C, fine)
 cheap = fine[loss < loss.min() + 0.01]
 show_table([{"parameters": f"{N / 1e6:.0f}M", "nats above the best":
-             f"{near.isoflop(C, N) - loss.min():.3f}"}
+             f"{refit.isoflop(C, N) - loss.min():.3f}"}
             for N in (25e6, 50e6, 100e6)])
 print(f"{cheap[0] / 1e6:.0f}M to {cheap[-1] / 1e6:.0f}M parameters "
       "are within 0.01 nats of the best")
@@ -304,11 +311,11 @@ others = [one.optimum(C)[0] for one in PUBLISHED.values()][:4]
 assert cheap[0] < min(others) and max(others) < cheap[-1]
 
 # %% [markdown]
-# Little, near the bottom: it is so flat that no published law of this form would
-# have chosen badly. So choose a size whose shapes suit the hardware, and lean
-# to the small side, since a smaller model is cheaper every time it is used.
-# Training it for longer than its budget's optimum, until it is as good, is called
-# {term}`over-training`.
+# Little, near the bottom: by this law, no published one of its form would have
+# chosen badly. So choose a size whose shapes suit the hardware, and lean to the
+# small side, since a smaller model is cheaper every time it is used. To train such
+# a model on more tokens than the best split would give it, until it is as good as
+# the larger one, is called {term}`over-training`.
 #
 # :::{admonition} Predict
 # :class: hint
@@ -322,18 +329,18 @@ assert cheap[0] < min(others) and max(others) < cheap[-1]
 
 # %%
 show_table([{"share of the best size": f"{share:.0%}",
-             "times the FLOPs": f"{near.overhead(share, C):.2f}",
+             "times the FLOPs": f"{refit.overhead(share, C):.2f}",
              "times the tokens":
-             f"{near.overhead(share, C) / share:.1f}"}
+             f"{refit.overhead(share, C) / share:.1f}"}
             for share in (0.7, 0.5, 0.35, 0.25)])
-best_N = near.optimum(C)[0]
-gap = near.isoflop(C, best_N) - near.E
-wall = (near.A / gap) ** (1 / near.alpha) / best_N
+best_N = refit.optimum(C)[0]
+gap = refit.isoflop(C, best_N) - refit.E
+wall = (refit.A / gap) ** (1 / refit.alpha) / best_N
 print(f"with {wall:.0%} of the size: not with all the text there is")
 
 # %% tags=["remove-cell"]
-assert near.overhead(0.7, C) < 1.06 and abs(wall * 7 - 1) < 0.1
-assert abs(near.overhead(0.5, C) - 1.25) < 0.05
+assert refit.overhead(0.7, C) < 1.06 and abs(wall * 7 - 1) < 0.1
+assert abs(refit.overhead(0.5, C) - 1.25) < 0.05
 
 # %% [markdown]
 # Half the size costs a quarter more, and 70% of it is almost free. Then a wall
@@ -385,8 +392,8 @@ for name in "AB":
 
 # %% [markdown]
 # The loss, by far. Constants trade off against each other: a larger $A$ with a
-# larger $\alpha$ draws almost the same curve. So $A$ and $B$ are open by a tenth
-# and more either way, the loss by a fraction of a per cent.
+# larger $\alpha$ draws almost the same curve. So $A$ and $B$ are open by about a
+# tenth either way, the loss by a fraction of a per cent.
 #
 # Trust what a law predicts inside its range more than the constants themselves,
 # and say how far outside you are when you leave it.
@@ -395,7 +402,7 @@ for name in "AB":
 # ## A law of our own
 #
 # The published constants belong to another corpus and another tokenizer: their
-# nats are not ours. For a prediction that a run of ours can lose, we need a
+# nats are not ours. For a prediction that can fail here, we need a
 # *ladder*, whose rungs are small models with the text, the tokenizer, the
 # {term}`context` and the recipe of the real run. The real run is the `evening`
 # scale's, which a CPU can train in some hours, on public-domain books, by the
@@ -411,6 +418,7 @@ everything = stages.ladder(scale)
 ladder = everything[everything.budget < everything.budget.max()]
 kept = ladder[ladder.rate == 1]
 first = kept[kept.seed == scale.seed]
+second_seed = kept[kept.seed != scale.seed]
 valleys = [first[first.budget == spent]
            for spent in np.unique(first.budget)]
 show_table([{
@@ -421,24 +429,25 @@ show_table([{
 # %% tags=["remove-cell"]
 assert {len(one.N) for one in valleys} <= {5, 6, 7, 8}
 assert min(rung.preset.steps for rung in ladder.rungs) >= 1000
-again = kept[kept.seed != scale.seed]
 apart = [abs(loss - first.loss[(first.N == N) & (first.D == D)][0])
-         for N, D, loss in zip(*again.runs)]
+         for N, D, loss in zip(*second_seed.runs)]
 assert 0.04 < apart[0] < 0.07 and max(apart[1:]) < 0.01
 tried = ladder[(ladder.budget == ladder.budget.min())
                & (ladder.seed == scale.seed)]
 tried = tried[tried.N == tried.N[tried.rate != 1][0]]
 assert sorted(tried.rate) == [0.5, 1, 2]
 assert tried.rate[tried.loss.argmin()] == 1
+assert np.ptp(tried.loss) < apart[0]
 
 # %% [markdown]
 # Such a ladder is fair only when every run has a learning rate that suits it,
 # and none was tuned for longer than the others. So each rate comes from one
-# rule, fitted to sweeps; where half of it and twice as much were tried, in the
-# smallest budget, both were worse. Luck is small too: in the middle of each
+# rule, fitted beforehand to other small runs, each tried at several rates ([the
+# notes](notes_scaling.ipynb) show them). Luck is small: in the middle of each
 # valley a second run had another {term}`seed`, and ended within a hundredth of a
 # nat of the first, except in the smallest budget, where a twentieth lies between
-# them. [The notes](notes_scaling.ipynb) show the sweeps.
+# them. There half and twice the rule's rate were tried as well. Neither was better,
+# but the three lie closer together than two seeds do.
 #
 # Now one law, fitted to all of these runs at once:
 
@@ -451,7 +460,7 @@ print(ours)
 for colour, mark, valley in zip(plots.PALETTE, "os^Dv", valleys):
     spent = valley.budget[0]
     wide = np.geomspace(valley.N.min() / 1.5, valley.N.max() * 1.5, 50)
-    twin = again[again.budget == spent]
+    twin = second_seed[second_seed.budget == spent]
     plt.plot(valley.N, valley.loss, mark, color=colour,
              label=f"{spent:.1e} FLOPs")
     plt.plot(twin.N, twin.loss, mark, color=colour, markersize=10,
@@ -494,6 +503,7 @@ show_table([{
 each = [spent / (6 * N * N) for spent, N in bottoms.items()]
 assert len(each) == 4 and min(each) > 3.9 and max(each) < 9.5
 asked = [spent / (6 * law.optimum(spent)[0] ** 2) for spent in bottoms]
+assert each == sorted(each, reverse=True) and asked == sorted(asked)
 assert 6.5 < min(asked) and max(asked) < 10
 for one in valleys[1:]:
     right = one.N.argmax()
@@ -502,11 +512,11 @@ for one in valleys[1:]:
     assert ours.optimum(one.budget[0])[0] > bottoms[one.budget[0]]
 
 # %% [markdown]
-# Four to nine tokens for each parameter. Twenty is the rule of thumb at the
-# budgets of large models; carried down to ours, the paper's law asks for seven
-# to ten, so there is little to explain. How the bottom moves with the budget is
-# another matter: three ways to read that off these runs agree on little
-# ([the notes](notes_scaling.ipynb)).
+# Four to nine tokens for each parameter, and fewer with more compute. The rule of
+# thumb, twenty, is for the budgets of large models. The paper's law, carried down
+# to budgets far below its runs, asks for seven to ten, and for more with more
+# compute: the ranges overlap, the trends do not. Nor do three ways to read the
+# trend off our runs agree ([the notes](notes_scaling.ipynb)).
 #
 # ## Would it have known?
 #
@@ -578,11 +588,12 @@ assert (kept.D / kept.N).min() > 1.5
 # other run of the ladder had: it lies outside their range not only in compute,
 # but also in the number of tokens for each parameter. There are two suspects
 # besides bad luck. The two prices may no longer simply add up there, as the runs
-# above the curve in {numref}`fig-own-isoflop` had warned. And the rule for the
-# learning rate, which was twice too high in the one sweep with fewer tokens than
-# parameters, was used unchecked. A law is safe inside its range, in every
-# direction. So the run goes into the fit, as the one nearest to what we want to
-# know:
+# above the curve in {numref}`fig-own-isoflop` had warned. And the learning rate
+# came from the rule, unchecked, which asked for twice the best rate in the one small
+# run with fewer tokens than parameters. A law is safe inside its range, in every
+# direction. The run goes into the fit all the same, as the one nearest to what we
+# want to know. If its rate was too high, its loss is too, and so is every prediction
+# from here on:
 
 # %%
 rows = []
@@ -609,9 +620,11 @@ show_table(rows)
 #
 # Now the law can be asked. `course plan --hours 3` measures for some seconds
 # how fast this machine trains, tries every size on the tokens that three hours
-# leave it, and answers with the size that the law expects to end lowest, a
-# batch and a learning rate by the rule, and the loss. Here is its answer for a
-# machine whose speed is recorded, two cores with instructions for bfloat16:
+# leave it, and answers with a size, a batch and a learning rate by the rule, and
+# the loss. Of the sizes within a hundredth of a nat of the lowest loss it takes the
+# smallest: the valley is flat, and on its right, where the crosses lay too far, the
+# law is least to be trusted. Here is the answer for a machine whose speed is
+# recorded, two cores with instructions for bfloat16:
 
 # %%
 from course_lib.scaling import choose
@@ -640,40 +653,13 @@ show_table([{
 # %% tags=["remove-cell"]
 short, long_one = answers[3], answers[30]
 assert long_one.high - long_one.loss > short.loss - long_one.loss
-assert short.N > 9e6
 
 # %% [markdown]
 # At thirty hours the interval is wider than the gain that ten times the hours
-# would bring. And the crosses lay too far to the right, so the dial chooses
-# models that are too large; `--largest 9e6` keeps them small enough for a web
-# page.
-#
-# ## What if the text runs out?
-#
-# The laws assume that every token is new. {cite:t}`muennighoff2023` measured
-# what a second and a tenth reading are worth: a little less each time.
-# Suppose we had 155M different tokens, some 700 megabytes of books, and read
-# them 7.1 times, to make up the 1.1B of 2023.
-
-# %%
-many = PUBLISHED["muennighoff_2023"]
-fresh = many.loss(50e6, 1.1e9)
-again = scaling.repeated(many, 50e6, 1.1e9, unique=155e6)
-same = many.tokens_for(again, 50e6)
-show_table([
-    {"text": "155M tokens, once",
-     "loss": f"{many.loss(50e6, 155e6):.2f}"},
-    {"text": "155M tokens, 7.1 times", "loss": f"{again:.2f}"},
-    {"text": "1.1B new tokens", "loss": f"{fresh:.2f}"}])
-print(f"7.1 times is as good as {same / 1e9:.2f}B new tokens")
-
-# %% tags=["remove-cell"]
-assert abs((same - 155e6) / (1.1e9 - 155e6) - 0.5) < 0.1
-
-# %% [markdown]
-# Reading again is far better than stopping, and not as good as more text:
-# six more readings were worth about half of their number in new tokens. The dial
-# counts them so where it knows the text (`--corpus`).
+# would bring. `--largest 9e6` bounds the size, for a model that is to fit into a web
+# page. The laws assume that every token is new; with `--corpus` the dial counts the
+# text that there is, and what it costs to read it again
+# ([chapter 3](03_tokenizer.ipynb)).
 
 # %% [markdown]
 # (the-bet)=
@@ -704,51 +690,18 @@ assert set(parts[2:]) == {"fit", "extrapolation"}
 
 # %% [markdown]
 # That is a wide bet. Two parts of it are large, the resamples of the fit and what
-# held-back budgets say of extrapolation. What luck and a missed rate would add is
-# small where it was measured, at the ladder's own sizes.
-#
-# The interval gets narrower once it is known where the same model ends after
-# *fewer* tokens. In a copy of the run the learning rate decayed early;
-# [chapter 7](07_speaks.ipynb) is about it. From there on it no longer matters whether
-# the law lies too high or too low for this model, only by what factor it says that
-# further tokens lower the loss. So a second bet was written down, while the run
-# itself went on at its full learning rate. By then the hours left were too few for
-# the planned length, and the plan was cut. The second bet is for the shorter run;
-# what the first rule says of that length was written down with it:
-
-# %%
-second = load_result("long_run_second_bet.json")
-closer, known = second["forecast"], second["known"]
-print(f"known: {known['loss']:.3f} nats per token after "
-      f"{known['tokens']:,} tokens")
-for rule, bet in (("first rule", second["law"]),
-                  ("second bet", closer)):
-    print(f"{rule}, {bet['D']:,} tokens: {bet['loss']:.3f} "
-          f"({bet['low']:.3f} to {bet['high']:.3f})")
-held = [rung["forecast"]["low"] < rung["loss"]
-        < rung["forecast"]["high"] for rung in second["tried"]]
-print(f"the ladder's own models, each from its end in a lower valley: "
-      f"{sum(held)} of {len(held)} inside")
-
-# %% tags=["remove-cell"]
-assert closer["high"] - closer["loss"] < 0.1
-wide = second["law"]
-assert closer["high"] - closer["low"] < (wide["high"] - wide["low"]) / 2
-assert wide["low"] < closer["low"] and closer["high"] < wide["high"]
-assert 0.8 * len(held) < sum(held)
-
-# %% [markdown]
-# Less than a tenth of a nat each way, less than half of what the first rule leaves
-# open. These stand in the repository and will not be changed: the run ends outside
-# of them, or inside.
+# held-back budgets say of extrapolation. What luck adds is small where it was
+# measured, at the ladder's own sizes; what a missed rate adds was measured only
+# there, among differences as small as luck's. [Chapter 7](07_speaks.ipynb) tells
+# how the bet was narrowed while the run went on, and how it ended.
 
 # %% [markdown]
 # :::{admonition} Takeaway
 # :class: tip
 # A loss is a floor plus a price for finite size plus a price for finite
-# data. For a budget C the best split makes those prices balance, N and D
-# both grow with roughly the square root of C, and the valley is so flat
-# that the exact N hardly matters. Inside the range of its runs a law is good to
+# data. For a budget C the best split makes those prices balance; by the paper's
+# law N and D then both grow with roughly the square root of C, and the valley is
+# so flat that the exact N hardly matters. Inside the range of its runs a law is good to
 # about a per cent; its constants are not. A hundred times beyond the runs its
 # interval is wider than the gain from ten times the compute. And nats of another
 # tokenizer are another unit.
@@ -827,13 +780,15 @@ assert total.min() < 6 * N_star * D_star + 2 * N_star * 10e9
 #
 # *Medium, 15 minutes.* You have 155M different tokens and
 # $3.2 \cdot 10^{17}$ FLOPs. Should the model be larger or smaller than with
-# endless text? Guess, then use `repeated` with Muennighoff's
+# endless text? Guess, then use `repeated` ([chapter 3](03_tokenizer.ipynb) says
+# what it counts) with Muennighoff's
 # constants along the budget.
 #
 # Solution (click to open):
 
 # %% tags=["hide-cell"]
 N_try = np.geomspace(5e6, 5e8, 2000)
+many = PUBLISHED["muennighoff_2023"]
 few = scaling.repeated(many, N_try, C / (6 * N_try), unique=155e6)
 N_few = N_try[few.argmin()]
 N_new = many.optimum(C)[0]

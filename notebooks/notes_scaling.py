@@ -218,9 +218,10 @@ show_table([{"part": part, "MFLOP a token": f"{flop / 1e6:.1f}",
 # Papers use at least six conventions for the FLOPs per token of training.
 # {cite:t}`hoffmann2022`'s law counts $6N$ with all parameters,
 # {cite:t}`kaplan2020`'s without embeddings, and their full formula adds the
-# work of comparing each position with those before it, half of all pairs. Papers
-# that report an MFU mostly count all pairs, the useless half included. The last
-# two are chapter 1's count of every product, with half of the pairs or with all.
+# work of comparing each position with those before it, equal to half of all
+# pairs. Papers that report an MFU mostly count all pairs, the useless half
+# included. The last two are chapter 1's count of every product, with half of the
+# pairs or with all.
 #
 # :::{admonition} Predict
 # :class: hint
@@ -347,9 +348,9 @@ smallest = again.rungs[int(again.budget.argmin())].preset
 assert smallest.batch_tokens == smallest.model.context_length
 
 # %% [markdown]
-# At the one point that was tried, neither is better. And luck is less than a
-# hundredth of a nat, except in the smallest budget, where a step sees a single
-# row of text: there two seeds are a twentieth of a nat apart.
+# At the one point that was tried, neither is better, but the three lie closer
+# together than two seeds of that budget, where a step sees a single row of text and
+# luck is a twentieth of a nat. In the larger budgets it is less than a hundredth.
 
 # %% [markdown]
 # ## Is a valley a parabola?
@@ -408,7 +409,7 @@ for spent in (kept.budget.min(), kept.budget.max()):
 # %% [markdown]
 # Now the three approaches, and the second one without embeddings, on the runs of
 # that ladder. The last column carries each answer on to the compute of a whole
-# run of the `evening` scale, two decades beyond the ladder's largest budget.
+# run of the `evening` scale, a hundred times the ladder's largest budget.
 
 # %%
 def bottoms(size):
@@ -452,8 +453,9 @@ assert 1.8 < np.log10(goal / ladder.budget.max()) < 2.5
 
 # %% [markdown]
 # The three answers over all parameters agree on a growth that is faster than the
-# square root of the compute, as small models with large vocabularies should
-# {cite}`pearce2024`, and on little else: carried two decades further they choose
+# square root of the compute. {cite:t}`pearce2024` expect that only where embeddings
+# are left out, and about the square root with them; why ours grows faster, we do
+# not know. They agree on little else: carried on by two powers of ten they choose
 # sizes that lie a factor of five apart. Exponents are constants too. Without
 # embeddings the growth is steeper still, as Pearce and Song say.
 #
@@ -594,9 +596,9 @@ plt.show()
 # much the runs differ among themselves; neither of these two knew how wrong its
 # formula was four times further out.
 #
-# The ladder of chapter 2 was built on that: two decades of budgets instead of
-# one, a rate and a batch for each rung that sweeps have found, and an interval
-# that contains what the law was off by when budgets were held back.
+# The ladder of chapter 2 was built on that: budgets over a factor of a hundred
+# instead of ten, a rate and a batch for each rung that sweeps have found, and an
+# interval that contains what the law was off by when budgets were held back.
 #
 # ## A checklist
 #

@@ -2,9 +2,9 @@
 
 A law for the loss and a measured speed are enough to choose a size: for every
 width that the ladder's rule knows, the time pays for so many tokens, and the
-law says where a model of that size ends. The lowest wins. FLOP alone would
-choose almost the same; but small models use a machine badly, and the dial
-knows by how much.
+law says where a model of that size ends. The smallest wins of those that end
+nearly lowest. FLOP alone would choose almost the same; but small models use a
+machine badly, and the dial knows by how much.
 """
 
 from collections.abc import Callable
@@ -28,6 +28,8 @@ from course_lib.training.processor import (
 )
 from course_lib.training.start import measure_speed
 
+CHOICES = sorted({*WIDTHS, 320, 448})  # the ladder's are far apart there
+FLAT = 0.01  # nats of the lowest loss within which the smallest size wins
 TRIED = (32, 96, 256)  # widths whose speed is measured, the rest lie between
 SECONDS = 2.0  # for each
 
@@ -78,7 +80,9 @@ def choose(scale: Preset, ladder: Ladder, seconds: float,
            speed_of: Callable[[GPTConfig], float], unique: int | None = None,
            tokens: int | None = None, largest: int | None = None,
            floor: float = 0.0) -> Choice:
-    """The run of `seconds` that the ladder's law expects to end lowest.
+    """The smallest run of `seconds` that the ladder's law expects to end
+    within FLAT of the lowest. The valley is flat, its right side is where a
+    law is least to be trusted, and a small model is cheap ever after.
 
     `scale` gives vocabulary, context and recipe, `speed_of(model)` tokens
     per second, `unique` the different tokens that there are, `tokens` the
@@ -89,8 +93,8 @@ def choose(scale: Preset, ladder: Ladder, seconds: float,
     if not 0 < seconds < float("inf"):
         raise ValueError(f"the time must be above 0 and finite, not "
                          f"{seconds} seconds")
-    law, best = fit(*ladder.runs, floor=floor).law, None
-    for model in (shape(scale, width) for width in WIDTHS):
+    law, found = fit(*ladder.runs, floor=floor).law, []
+    for model in (shape(scale, width) for width in CHOICES):
         speed = speed_of(model)
         D = min(seconds * speed, tokens or np.inf)
         if D < scale.model.context_length * 100:
@@ -98,15 +102,16 @@ def choose(scale: Preset, ladder: Ladder, seconds: float,
         N = count_parameters(model).total
         if largest and N > largest:
             continue
-        loss = float(repeated(law, N, D, unique or D))
-        if best is None or loss < best[0]:
-            best = loss, model, D, speed, N
-    if best is None:
+        found.append((float(law.loss(N, D)) + _passes(law, N, D, unique),
+                      model, D, speed, N))
+    if not found:
         raise ValueError(
             f"{seconds:.0f} seconds are too short to train anything"
             + (f" of at most {largest:,} parameters" if largest else "")
             + ": give more")
-    _, model, D, speed, N = best
+    lowest = min(loss for loss, *_ in found)
+    _, model, D, speed, N = next(
+        one for one in found if one[0] <= lowest + FLAT)
     run = sized(scale, model, D)
     says = forecast(ladder, N, run.tokens, floor)
     worse = _passes(law, N, run.tokens, unique)

@@ -138,13 +138,15 @@ class KaplanLaw:
         return N, C / (6 * N)
 
 
-def repeated(law: ScalingLaw, N, D, unique, R_D=15.388, R_N=5.310):
+def repeated(law: ScalingLaw, N, D, unique, parameters=True, R_D=15.388,
+             R_N=5.310):
     """Loss after D tokens of which only `unique` are different.
 
-    A token seen again is worth less each time; and so is a parameter beyond
-    those that the unique tokens call for. R_D and R_N say how fast
-    (Muennighoff et al. 2023, arXiv 2305.16264, eq. 5 and appendix A). Up to
-    one epoch this is `law.loss`, as long as N is not above that size.
+    A token seen again is worth less each time; and so, but without
+    `parameters`, is a parameter beyond those that the unique tokens call
+    for. R_D and R_N say how fast (Muennighoff et al. 2023, arXiv 2305.16264,
+    eq. 5 and appendix A). Up to one epoch this is `law.loss`, as long as N is
+    not above that size.
     """
     N, D, unique = positive(N=N, D=D, unique=unique)
     unique = np.minimum(unique, D)
@@ -155,7 +157,8 @@ def repeated(law: ScalingLaw, N, D, unique, R_D=15.388, R_N=5.310):
     def worth(value, first, R):
         return first * (1 - R * np.expm1(-(value / first - 1) / R))
 
-    return law.loss(worth(N, base, R_N), worth(D, unique, R_D))
+    return law.loss(worth(N, base, R_N) if parameters else N,
+                    worth(D, unique, R_D))
 
 
 def positive(**values):

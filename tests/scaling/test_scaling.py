@@ -105,6 +105,8 @@ def test_repeated_data():
     # a small model on four epochs: 1 + 15.388 (1 - exp(-3/15.388)) of worth
     assert repeated(law, N / 9, 4 * D, D) == pytest.approx(
         law.loss(N / 9, 3.7256772 * D), rel=1e-6)
+    assert repeated(law, N * 9, 4 * D, D, parameters=False) == pytest.approx(
+        law.loss(N * 9, 3.7256772 * D), rel=1e-6)
     assert repeated(law, N, D, 10 * D) == pytest.approx(
         law.loss(N, D))
 
