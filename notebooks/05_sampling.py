@@ -811,10 +811,10 @@ assert loss[0.25] > loss[1.0]
 # %% [markdown]
 # ### 4. Can it end what it has read?
 #
-# *Medium, 10 minutes.* Free samples may hide copies. Begin twenty stories of the
-# training text, let the model go on with the likeliest tokens, and count how many
-# of them agree with the story. Then do it with twenty held-out ones. Which of the
-# two medians and maxima would betray learning by heart?
+# *Medium, 10 minutes.* Begin twenty stories of the training text, let the model go
+# on with the likeliest tokens, and count how many of them agree with the story
+# before the first that does not. Then do it with twenty held-out stories. What
+# would betray learning by heart?
 #
 # Solution (click to open):
 
@@ -827,12 +827,13 @@ def agreement(ids, length=30):
     return [int(np.cumprod(np.equal(end, text[length:])).sum())
             for end, text in zip(ends, texts)]
 
-both = {"read": agreement(known), "held out": agreement(val)}
+both = {"training": agreement(known), "held out": agreement(val)}
 for name, counts in both.items():
     print(f"{name}: median {np.median(counts):.0f}, most {max(counts)}")
-# A median that is higher on what was read, or one story that goes on
-# for long. The rest is what anyone could guess, so compare.
-assert abs(np.median(both["read"]) - np.median(both["held out"])) < 10
+# A higher median in the training text, or a single story that the
+# model knows to its end: so look at the largest number too.
+assert abs(np.median(both["training"])
+           - np.median(both["held out"])) < 10
 
 # %% [markdown]
 # ### 5. A price for a wrong word
