@@ -68,12 +68,11 @@ GIVEN = {
         "of 16 bits", "those of 32", "the 16: for", "Clipping at 1",
         "itself near 1", "cost 2023 the most", "60 steps with it and 60",
         "batch 500", "number 500", "20 hours and 50 dollars",
-        'perplexity" of 0.83', "has 14.9 tokens",
-        "row of 64", "in 40 steps", "padding to 32 instead of 64"),
+        'perplexity" of 0.83', "If 0.83 is such", "in 40 steps",
+        "padding to 32 instead of 64"),
     "05_sampling": (
         "after 1% of the steps, after 10%", "-127 to 127",
-        "instead of 32", "logits 2 and 0", "top-p 0.9", "temperature 0.25",
-        "temperature 0.2"),
+        "instead of 32", "logits 2 and 0", "top-p 0.9", "temperature 0.25"),
     "notes_scaling": (
         "error up to 0.001", "at 4,500 points", "on 240 of the published",
         "245 points", "figure 4", "in 245", "*Approach 1*", "*Approach 2*",
