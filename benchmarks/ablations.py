@@ -56,7 +56,7 @@ CHANGES = {
     "baseline": lambda p: {},
     "no warm-up": lambda p: dict(warmup_steps=0),
     "constant rate": lambda p: dict(schedule="constant"),
-    "late fall": lambda p: dict(schedule="wsd"),
+    "late decay": lambda p: dict(schedule="wsd"),
     "no clipping": lambda p: dict(clip=NEVER),
     "quarter of the batch": _smaller,
     "half the rate": lambda p: dict(learning_rate=p.learning_rate / 2),

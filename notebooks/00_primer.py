@@ -18,10 +18,8 @@
 # multiply matrices, you are ready.
 
 # %% tags=["remove-input"]
-from course_lib.presets import load_preset
 from course_lib.showing import card, plots
 
-preset = load_preset()  # $COURSE_SCALE: smoke, laptop or full
 plots.use_style()
 card("00_primer", needs="Python and school mathematics",
      gives="a bigram model: trained, measured and sampled")
@@ -35,10 +33,12 @@ card("00_primer", needs="Python and school mathematics",
 # books.
 
 # %%
+from course_lib.presets import load_preset
 from course_lib.showing import print_text
 from course_lib.stories import stories
 
-texts = list(stories(400 if preset.name == "smoke" else 4000))
+tiny = load_preset().name == "smoke"  # a run that only tests the book
+texts = list(stories(400 if tiny else 4000))
 print_text(texts[0])
 
 # %% [markdown]
@@ -94,8 +94,8 @@ train, held_out = ids[:cut], ids[cut:]
 
 # %%
 counts = torch.zeros(V, V)
-counts.index_put_((train[:-1], train[1:]), torch.tensor(1.0),
-                  accumulate=True)  # 1 more at each (last, next)
+counts.index_put_(  # 1 more at each (last, next), as numpy's np.add.at
+    (train[:-1], train[1:]), torch.tensor(1.0), accumulate=True)
 possible = counts + 0.01  # nothing is ruled out: see exercise 2
 probability = possible / possible.sum(1, keepdim=True)
 
@@ -118,8 +118,8 @@ assert probability[id_of[" "]].max() < 0.2
 assert id_of["h"] in probability[id_of["t"]].topk(2).indices
 
 # %% [markdown]
-# After `q` comes `u`, nearly always; after a space no character is likely
-# ({numref}`fig-bigram`).
+# After `q` comes `u`, nearly always; after a space no character has as much as
+# one chance in five ({numref}`fig-bigram`).
 #
 # Each row of the table holds $V$ numbers that are positive and sum to one: a
 # probability distribution over the vocabulary. Every language model in this
@@ -227,7 +227,7 @@ assert torch.allclose(z.grad, by_hand)
 # %%
 table = torch.zeros(V, V, requires_grad=True)
 steps, batch = 600, 4096
-rate = 30.0  # huge: a GPT's is thousands of times smaller
+rate = 30.0  # large, because gradients of a mean over many are small
 generator = torch.Generator().manual_seed(0)
 losses = []
 for step in range(steps):

@@ -20,12 +20,9 @@
 
 # %% tags=["remove-input"]
 import matplotlib.pyplot as plt
-from torch import nn
 
-from course_lib.presets import load_preset
 from course_lib.showing import card, plots, show_source, show_table
 
-preset = load_preset()          # $COURSE_SCALE: smoke, laptop or full
 plots.use_style()
 card("01_architecture",
      needs="the primer: token, probability, loss, gradient",
@@ -41,16 +38,18 @@ card("01_architecture",
 # one for each token of the {term}`vocabulary`, larger meaning more likely to
 # come next. A model's shape is five numbers: V, the {term}`context` T (the
 # longest row that it takes), and L layers of H heads and C channels, which this
-# chapter explains. The book has four such shapes, its *presets*: `smoke` for
-# tests, `laptop`, which trains in minutes, `evening`, which takes some hours on a
-# CPU, and `full`, the model of the title. Demonstrations use a small one even
-# where the main run is full.
+# chapter explains. The book has four such shapes, its {term}`presets <preset>`:
+# `smoke` for tests, `laptop`, which trains in minutes, `evening`, which takes some
+# hours on a CPU, and `full`, the model of the title. Demonstrations use a small
+# one even where the main run is full.
 
 # %%
 import torch
 from course_lib import stages
 from course_lib.model import GPT, GPTConfig
+from course_lib.presets import load_preset
 
+preset = load_preset()    # the one that this page was built with
 full = load_preset("full").model
 small = load_preset("laptop") if preset.name == "full" else preset
 tokenizer = stages.tokenizer(small)
@@ -86,13 +85,15 @@ print(tuple(ids.shape), "->", tuple(logits.shape))
 # on. One pass answers all of them, which is why training is affordable.
 #
 # From here on the shapes in comments use the same letters everywhere: B batch,
-# T time (the tokens in a row), C channels, H heads, V vocabulary.
+# T time (the tokens in a row, at most the context), C channels, H heads, V
+# vocabulary.
 #
 # ## How does a number become a vector?
 #
 # The model computes with a vector of C numbers for each position; its entries
-# are the *channels*. A token id is a name that happens to be a number. Suppose
-# we forget that and multiply it by a weight for each of two channels.
+# are the *channels* (elsewhere C is called the hidden size, or d_model). A token
+# id is a name that happens to be a number. Suppose we forget that and multiply it
+# by a weight for each of two channels.
 
 # %%
 weight = torch.tensor([0.5, -1.0])
@@ -124,6 +125,7 @@ print(table[three])                                         # (T, C)
 # flow into the table, and why it reaches only the rows that were used.
 
 # %%
+from torch import nn
 from torch.nn import functional as F
 
 one_hot = F.one_hot(three, num_classes=3).float()
@@ -180,8 +182,9 @@ def attend(q, k, v):
 #
 # :::{admonition} Predict
 # :class: hint
-# Work out the three rows of weights by hand, then the three outputs. All you
-# need is that $e^0 = 1$ and $e^{\ln 2} = 2$.
+# The cell below holds the queries, keys and values, `q`, `k` and `v`. Work out
+# the three rows of weights by hand, then the three outputs. All you need besides
+# is that $e^0 = 1$ and $e^{\ln 2} = 2$.
 # :::
 
 # %%
@@ -210,8 +213,8 @@ torch.testing.assert_close(output, F.scaled_dot_product_attention(
 #
 # ### Why divide by the square root?
 #
-# Queries and keys here had two channels. Real ones have dozens, and a sum of $d$
-# random products grows with $d$.
+# Queries and keys here had two channels. Real ones have dozens, and the larger
+# $d$, the larger a sum of $d$ random products.
 #
 # :::{admonition} Predict
 # :class: hint
@@ -235,10 +238,10 @@ show_table(rows)
 assert raw > 0.9 and divided < 0.5
 
 # %% [markdown]
-# The score grows like $\sqrt d$, and without the division a long query puts
-# nearly all its weight on one key before it has learned which. The other keys
-# get next to no weight, hence next to no gradient, and nothing is learned about
-# them. Divided by $\sqrt d$, the largest weight is about the same at any width.
+# The score grows like $\sqrt d$, and without the division a query of many channels
+# puts nearly all its weight on one key before it has learned which. Divided by
+# $\sqrt d$, the largest weight is about the same at any width. That matters for
+# learning: a key with next to no weight gets next to no gradient.
 #
 # ## Does the order matter?
 #
@@ -262,8 +265,8 @@ block = model.transformer.h[0]
 row = torch.tensor([[11, 22, 33, 44]])
 shuffled = torch.tensor([[33, 11, 22, 44]])
 
-def last(tokens, where):
-    x = model.transformer.wte(tokens) + where     # (1, 4, C)
+def last(tokens, positions):
+    x = model.transformer.wte(tokens) + positions     # (1, 4, C)
     return block.attn(block.ln_1(x))[0, -1]
 
 change = last(row, 0) - last(shuffled, 0)
@@ -274,10 +277,11 @@ print(f"largest change without positions {change.abs().max():.0e}")
 # %% [markdown]
 # Not at all, up to the rounding of a sum taken in another order. To a layer of
 # attention, what stands before a token is a bag of words: at the full stop, "dog
-# bites man." and "man bites dog." are the same. (Deeper layers can learn a
-# little of the order from the mask, because earlier positions see less.)
+# bites man." and "man bites dog." are the same.
 #
-# GPT-2 has a second table, which gives every position a vector too, and the two
+# From the second layer on the mask gives order away, because earlier positions
+# see less, and a deep model can learn it from that alone {cite}`haviv2022`. GPT-2
+# tells it directly: a second table gives every position a vector too, and the two
 # are added:
 #
 # $$ x_t = E_{i_t} + P_t $$ (eq-embed)
@@ -323,15 +327,18 @@ for said in (values, values.flip(0)):
     print("two heads:", torch.cat([left @ said, right @ said]))
 
 # %% [markdown]
-# One head cannot tell the two cases apart; two heads, one listening to each,
-# can. So the channels are cut into H equal slices, each with queries, keys and
-# values of its own, and attention runs in each {term}`head` separately. The
-# cut costs nothing: the same matrices, read as H narrower ones.
+# One head that listens to both equally cannot tell the two cases apart. With
+# unequal weights it could, and would hear one of them less; two heads, one
+# listening to each, keep both whole. So the channels are cut into H equal slices,
+# each with queries, keys and values of its own, and attention runs in each
+# {term}`head` separately. The cut costs nothing: the same matrices, read as H
+# narrower ones.
 
 # %%
 def split_heads(attn, x):
     """(B, T, C) -> H triples of queries, keys, values (B, T, C/H)."""
     qkv = attn.c_attn(x).chunk(3, dim=-1)
+    # (q, k, v) of H heads each -> H times (q, k, v)
     return zip(*(part.chunk(attn.n_head, dim=-1) for part in qkv),
                strict=True)
 
@@ -358,12 +365,12 @@ torch.testing.assert_close(many_heads(attention, x), attention(x))
 # %% [markdown]
 # The package does not loop over heads; it makes them a dimension of their own
 # and lets PyTorch do equation {eq}`eq-attention` in one call, which need not
-# even store the T by T weights {cite}`dao2022`. Three things in it can wait.
+# even store the T by T weights (FlashAttention {cite}`dao2022`). Three things in
+# it can wait.
 # The `cache` serves sampling in chapter 5. {term}`Dropout <dropout>` replaces
 # some of the numbers by zero, at random, while a model trains; the presets
-# leave it out, and chapter 6 says why. And `q_norm`, `k_norm` and `angles`
-# belong to models newer than GPT-2, which the same class can be; here they do
-# nothing.
+# leave it out, and chapter 6 says why. And `q_norm`, `k_norm` and `angles` belong
+# to newer models than GPT-2, which the same class can be; here they do nothing.
 
 # %%
 from course_lib.model import Attention
@@ -372,10 +379,11 @@ show_source(Attention)
 # %% [markdown]
 # ## What does a position do with what it fetched?
 #
-# Attention takes weighted means, and a weighted mean cannot answer every
-# question. Here is one that every language asks: is *exactly one* of two things
-# so? (An opening quotation mark was seen, or a closing one, but not both.) These
-# are the four cases, and the best that any linear map can do with them:
+# Once the weights are given, what a position fetches is linear in the values. What
+# it does with it afterwards should not be linear too, or there are questions that
+# it cannot answer. Is *exactly one* of two things so? (An opening quotation mark
+# was seen, or a closing one, but not both.) These are the four cases, and the best
+# that any linear map can do with them:
 
 # %%
 cases = torch.tensor([[0.0, 0], [0, 1], [1, 0], [1, 1]])
@@ -403,11 +411,11 @@ assert torch.equal(F.relu(cases @ W1 + b1) @ W2, wanted)
 
 # %% [markdown]
 # This is an {term}`MLP`, short for multi-layer perceptron: a linear map, an
-# activation function, a linear map back. GPT-2's has four times as many hidden channels as
-# it is given, and works on each position alone. Its activation function is the
-# *GELU* ({numref}`fig-gelu`) {cite}`hendrycks2016`, a ReLU with a round corner:
-# $x$ times the probability that a normal variable is below $x$. GPT-2 used an
-# approximation by tanh, and its weights expect it.
+# activation function, a linear map back. GPT-2's has four times as many hidden
+# channels as it is given, and works on each position alone. Its activation
+# function is the *GELU* ({numref}`fig-gelu`) {cite}`hendrycks2016`, a ReLU with a
+# round corner: $x$ times the probability that a normal variable is below $x$.
+# GPT-2 used an approximation by tanh, and its weights expect it.
 
 # %%
 line = torch.linspace(-4, 4, 401)
@@ -415,7 +423,7 @@ tanh_form = F.gelu(line, approximate="tanh")
 difference = (tanh_form - F.gelu(line)).abs().max()
 print(f"tanh form against exact: {difference:.1e}")
 
-# %% mystnb={"figure": {"caption": "The activation function between the two linear maps. The GELU leaves a small slope on the left, so that a channel switched off can still learn its way back.", "name": "fig-gelu"}, "image": {"alt": "Two curves over x from -4 to 4. ReLU is zero left of zero and rises straight after it with a sharp corner. GELU follows it, dips slightly below zero left of the corner and has no corner."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "The activation function between the two linear maps. The GELU leaves some slope just left of zero, so that a channel nearly switched off can still learn its way back.", "name": "fig-gelu"}, "image": {"alt": "Two curves over x from -4 to 4. ReLU is zero left of zero and rises straight after it with a sharp corner. GELU follows it, dips slightly below zero left of the corner and has no corner."}} tags=["hide-input"]
 plt.plot(line, F.relu(line), "--", color="black", label="ReLU")
 plt.plot(line, tanh_form, label="GELU, tanh form")
 plt.xlabel("x")
@@ -451,7 +459,7 @@ torch.testing.assert_close(mlp(x), mlp.c_proj(
 # %%
 def stack(gain, between=lambda x: x):
     """How long a vector of length about 1 is after 24 linear maps."""
-    x = torch.randn(64, 256) / 16
+    x = torch.randn(64, 256) / 16           # 16 is the root of 256
     for _ in range(24):
         x = between(x) @ torch.randn(256, 256) * gain / 16
     return x.norm(dim=-1).mean().item()
@@ -574,12 +582,14 @@ torch.testing.assert_close(add(deep.transformer.h[0], x),
 # the way up.
 #
 # What is passed from block to block in this way is called the *residual
-# stream*: blocks read from it, through a norm, and write to it. The
-# {term}`gradient` takes the same road back.
+# stream*: blocks read from it, through a norm, and write to it. Going backward
+# the {term}`gradient` passes along the sum unchanged, so the first block hears of
+# the loss as directly as the last.
 #
 # ## What is a block?
 #
-# All of the above, in two halves: norm, attention, add; norm, MLP, add. The two
+# All of the above, in two halves: norm, attention, add; norm, MLP, add. (With the
+# norm in front, and not after the sum, it is called {term}`pre-norm`.) The two
 # lines of `forward` are worth remembering.
 
 # %%
@@ -622,9 +632,12 @@ print(f"{full.vocab_size * full.n_embd:,} more parameters")
 # %% [markdown]
 # ## Where to start from?
 #
-# Before training, weights are random, and how large they are matters. GPT-2
-# draws matrices from a normal distribution with standard deviation 0.02, and
-# starts biases at zero. PyTorch's own default draws embeddings with standard
+# Before training, weights are random, and how large these *first weights* are
+# (the {term}`initialization`) matters. GPT-2 draws matrices from a normal
+# distribution with standard deviation 0.02, and starts biases at zero. Nothing
+# singles that number out: where norms stand before every part, a simple choice
+# will do. (OpenAI's code has half of it for positions; this book, like
+# `transformers`, has not.) PyTorch's own default draws embeddings with standard
 # deviation 1, and the recipe of 2023 left it at that.
 #
 # :::{admonition} Predict
@@ -669,9 +682,10 @@ assert start > 2 * at_start(model)[0] and own > start / 2
 # would go into unlearning that.
 #
 # One more detail. Each block writes to the stream twice, so 2L random terms
-# add up and the stream grows with depth. GPT-2 shrinks the maps that write,
-# both called `c_proj`, by $1/\sqrt{2L}$. This is how large the numbers in the
-# stream are at the end, with and without:
+# add up and the stream grows with depth. GPT-2 divides the maps that write, both
+# called `c_proj`, by the root of the number of residual layers; like
+# `transformers`, we count 2L of them. This is how large the numbers in the stream
+# are at the end, with and without:
 
 # %%
 def stream_size(L, shrink):
@@ -797,8 +811,10 @@ assert not torch.equal(before[:, -1], after[:, -1])
 # %% [markdown]
 # ## What does attention look at?
 #
-# At whatever helped in training; nobody tells it. To see it, we catch what goes
-# into each layer's attention and compute the weights with our own `attend`.
+# At whatever helped in training: where a value would have lowered the loss, the
+# gradient turned its key and the query towards each other. To see it, we catch
+# what goes into each layer's attention and compute the weights with our own
+# `attend`.
 
 # %%
 @torch.no_grad()
@@ -810,6 +826,7 @@ def attention_weights(model, ids):
         heads = split_heads(attn, inputs[0])
         layers.append(torch.stack([attend(*h)[0] for h in heads]))
 
+    # PyTorch calls `record` before each attention
     hooks = [block.attn.register_forward_pre_hook(record)
              for block in model.transformer.h]
     model(ids)
@@ -835,15 +852,16 @@ assert not weights.triu(1).any()
 
 # %% [markdown]
 # {numref}`fig-attention` shows one sentence, which proves little. So we count,
-# over 32 windows of validation text, which training never saw. The table says
+# over 32 rows of {term}`held-out text`, which training never saw. The table says
 # how much of each head's weight goes to the token itself, to the one before, to
-# the first of the window, and to whichever token gets most. A head that treats
-# all tokens alike would give each the share in the last line.
+# the first of the row, and to whichever token gets most. A head that treats all
+# tokens alike would give each the share in the last line.
 
 # %%
 length = small.model.context_length
 text = run.val_tokens.ids[:32 * length].astype("int64")
 text = torch.from_numpy(text).view(32, length)
+# the first token sees only itself: left out, so row r is token r + 1
 every = attention_weights(trained, text)[:, :, :, 1:]
 maps = every.mean(2)
 itself = maps.diagonal(1, -2, -1).mean(-1)          # (L, H)
@@ -865,9 +883,9 @@ show_table([
 # %% [markdown]
 # A head with much weight on the token before gives the next layer pairs of tokens
 # to work with, where the primer knew one token. Where *most* is far above the other
-# three columns, no fixed place gets that weight: the head chooses a token by
-# what it is. A vertical stripe in {numref}`fig-attention` is such a token, one
-# that many rows look at, wherever they stand.
+# three columns, that weight goes to none of these three places: to another place,
+# or to a token chosen by what it is. A vertical stripe in {numref}`fig-attention`
+# is such a token, one that many rows look at, wherever they stand.
 #
 # {numref}`fig-heads` runs this very model in your browser, on a sentence of
 # yours. Choose a head, then a token. Write a sentence with a name in it twice:
@@ -911,9 +929,12 @@ with torch.no_grad():
 print(f"the token just read, at {(named == text).float().mean():.0%} "
       f"of {text.numel():,} positions")
 
+# %% tags=["remove-cell"]
+assert (named == text).float().mean() > 0.5
+
 # %% [markdown]
-# The token that was just read, at as many positions as the last line says: the
-# head is the embedding's own table, and finds the row that was looked up.
+# The token that was just read: the head is the embedding's own table, and finds
+# the row that was looked up.
 #
 # In {numref}`fig-stream` each part then moves the sum towards what may come
 # next. The lengths do not add up to the sum's, because the vectors point in
@@ -1036,9 +1057,10 @@ assert 6 * (N - parts.embedding) < exact / 2
 #
 # :::{admonition} Predict
 # :class: hint
-# Leave the vocabulary alone. Which makes the head's share of the FLOPs fall
-# further, twice the layers or twice the heads? And when the context grows
-# eightfold, which of the two pictures changes, and which hardly does?
+# Leave the vocabulary alone. Which lowers the output head's share of the FLOPs
+# more, twice the layers or twice the channels (as twice the attention heads)? And
+# when the context grows eightfold, which of the two pictures changes, and which
+# hardly does?
 # :::
 
 # %% mystnb={"figure": {"caption": "Parameters and training FLOPs by part, for a shape of your choice.", "name": "fig-shape"}}
@@ -1056,22 +1078,31 @@ def shares(name, **change):
     total = sum(flop.values())
     scores = flop["attention scores"] / total
     attention = flop["attention projections"] / total + scores
-    return {"shape": name, "head": f"{flop['head'] / total:.0%}",
+    return {"shape": name, "output head": f"{flop['head'] / total:.0%}",
             "attention": f"{attention:.0%}",
             "of it scores": f"{scores:.0%}"}
 
 show_table([shares("full preset"),
             shares("twice the layers", n_layer=2 * full.n_layer),
-            shares("twice the heads", n_embd=2 * full.n_embd,
+            shares("twice the channels", n_embd=2 * full.n_embd,
                    n_head=2 * full.n_head),
             shares("8 times the context", context_length=8 * T)])
 
+# %% tags=["remove-cell"]
+def head_share(**change):
+    flop = flops_by_part(replace(full, **change))
+    return flop["head"] / sum(flop.values())
+
+deeper = head_share(n_layer=2 * L)
+wider = head_share(n_embd=2 * C, n_head=2 * full.n_head)
+assert abs(deeper - wider) < 0.03 < head_share() - max(deeper, wider)
+
 # %% [markdown]
-# Depth and width are nearly even. Twice the layers double the blocks and leave
-# the head alone; twice the channels double the head, and the blocks' weights
-# become four times as many. The context adds rows to a small table, so the
-# parameters hardly move, but each token looks back at more keys, and the scores
-# become most of what attention costs.
+# Both lower it, and by nearly as much: twice the layers double the blocks and
+# leave the head alone; twice the channels double the head, and the blocks' weights
+# become four times as many. The longer context changes the FLOPs: each token looks
+# back at more keys, and the scores become most of what attention costs. The
+# parameters hardly move, since only a small table gets more rows.
 #
 # ## How much memory do the logits take?
 #
@@ -1100,13 +1131,10 @@ for tokens in step, step // 8:
 # of it fills gigabytes with numbers that no one will look at.
 #
 # Where the logits are many, `model.loss` computes them in chunks of positions. The
-# loss is a sum, which can be taken chunk by chunk. The backward pass would need
-# the logits of every chunk again; but the gradient of a cross-entropy is the
+# loss is a sum, which can be taken chunk by chunk. Its gradient is the
 # probabilities minus the truth, as in the primer, and can be computed while a
-# chunk is there. Then the chunk is thrown away. The folded cell has the code and
-# the record. (*Fused* in it is PyTorch's own operator, of version 2.13 and later. It
-# takes the least memory, but the trainer computes in bfloat16 where it can, and
-# there it is slow.)
+# chunk is there; then the chunk is thrown away. The folded cell has the code and
+# the record.
 
 # %% mystnb={"code_prompt_hide": "Hide the loss in chunks", "code_prompt_show": "Show the loss in chunks, and what it saves"} tags=["hide-cell"]
 from course_lib.model import chunked_cross_entropy, loss as loss_module
@@ -1121,6 +1149,8 @@ print(f"The full model's head on {speed['provenance']['device']}, "
       f"{speed['provenance']['threads']} threads.\n"
       f"Memory in GB with {memory['tokens']:,} tokens, seconds in "
       f"either format with {speed['rows_of_logits']:,}.")
+# "fused", PyTorch's own operator (2.13 and later), takes the least
+# memory, but is slow in bfloat16, in which the trainer computes
 show_table([{"way": row["way"], "GB": f"{row['peak_bytes'] / 1e9:.2f}"}
             | {kind: f"{sorted(of[row['way']])[1] / 1e3:.1f}"
                for kind, of in times.items()}
@@ -1271,7 +1301,7 @@ assert by_hand == sum(p.numel() for p in built.parameters())
 #
 # *Medium, 15 minutes.* Make a copy of the trained model whose attention also
 # sees the *next* token, a mask that is off by one, without editing the
-# package. Show that its loss on validation text changes, and write a test that
+# package. Show that its loss on held-out text changes, and write a test that
 # catches the bug without looking at the loss.
 #
 # Solution (click to open):

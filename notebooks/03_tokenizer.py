@@ -12,15 +12,13 @@
 # *Zoë said: "Life is about 3 things."* How does a model read that? The GPT of
 # chapter 1 reads integers. This chapter makes them: it takes text apart into
 # {term}`tokens <token>`, checks that not one byte is lost on the way, and lays
-# the result out so that training wastes nothing. The recipe of 2023 fell short
-# of both, and you will measure by how much.
+# the result out so that training spends nothing on filler. The recipe of 2023
+# fell short of both, and you will measure by how much.
 
 # %% tags=["remove-input"]
-from course_lib.presets import load_preset
 from course_lib.showing import card, plots, show_source, show_table
 
 plots.use_style()
-preset = load_preset()          # $COURSE_SCALE: smoke, laptop or full
 card("03_tokenizer",
      needs="Python strings and dictionaries; tokens and nats from the "
            "primer; from chapter 1, what an entry costs",
@@ -39,9 +37,11 @@ card("03_tokenizer",
 
 # %%
 from course_lib import stages
+from course_lib.presets import load_preset
 from course_lib.text import load_corpus
 from course_lib.text.documents import first_bytes
 
+preset = load_preset()      # how large this page was built: chapter 1
 corpus = load_corpus(stages.corpus_name(preset))
 texts = list(first_bytes(corpus.texts(), 2_000_000))
 size = sum(len(text.encode()) for text in texts)
@@ -98,9 +98,10 @@ def train_2023(rows, **more):
 
 
 # %% [markdown]
-# BookCorpus arrives in lower case, a sentence a row, its quotation marks
-# turned into pairs of apostrophes. We put our text into the same state, except
-# that a row is a paragraph, and train.
+# BookCorpus arrives in lower case, a sentence a row, its signs set apart by
+# spaces and its quotation marks written as two backticks or two apostrophes. What
+# matters here are case and quotation marks: we change those in our text, make a
+# row of each paragraph, and train.
 
 
 # %%
@@ -240,8 +241,8 @@ def count_words(texts):
 
 
 # %% [markdown]
-# A tongue twister makes a good first corpus. The pairs in it are counted once
-# per occurrence of the word that holds them.
+# A tongue twister makes a good first corpus. A pair inside a word that occurs
+# five times counts five times.
 
 
 # %%
@@ -343,16 +344,17 @@ for step, ax in enumerate(axes, 1):
 # %%
 def learn(texts, vocab_size, choose=most_frequent):
     vocab, merges, counts, ties = list(BYTES), {}, [], 0
-    words = count_words(texts)
+    id_of, words = dict(ID), count_words(texts)
     while len(vocab) < vocab_size:
         pairs = count_pairs(words)
         pair = choose(pairs)
         counts.append(pairs[pair])
         ties += list(pairs.values()).count(pairs[pair]) > 1
         token = vocab[pair[0]] + vocab[pair[1]]
-        if token not in vocab:
+        if token not in id_of:
+            id_of[token] = len(vocab)
             vocab.append(token)
-        merges[pair] = vocab.index(token)
+        merges[pair] = id_of[token]
         words = {merge(word, pair, merges[pair]): n
                  for word, n in words.items()}
     return vocab, merges, counts, ties
@@ -550,9 +552,9 @@ show_table(rows)
 #
 # One last trap. End-of-text is written `<|endoftext|>`, and a user can type
 # those characters. They must come in as plain text, or anyone could end the
-# document from inside. The same holds for a row of a dataset. In a text *file*
-# they separate documents, because that is how many collections are published;
-# `course prepare` says how many it found.
+# document from inside; the same holds for a row of a dataset. In a text *file*,
+# however, these characters are read as a separator of documents, because that is
+# how many collections are published; `course prepare` says how many it found.
 
 # %%
 typed = tokenizer.encode("<|endoftext|>")
@@ -692,8 +694,9 @@ print(f"cheapest: V = {sizes[best]:,}; 50,304 costs "
 
 # %% [markdown]
 # So why 50,304? It is GPT-2's 50,257 (256 bytes, 50,000 merges, end-of-text)
-# rounded up to a multiple of 64, because a GPU multiplies matrices in tiles
-# and a last tile that is only partly filled costs as much as a full one.
+# rounded up to a multiple of 64. GPT-2's number is odd, so a row of as many 16-bit
+# numbers often begins at an address for which the fast kernels of a GPU are not
+# made; they want multiples of eight at least.
 
 # %%
 gpt2 = 256 + 50_000 + 1
@@ -706,149 +709,10 @@ print(gpt2, "->", -(-gpt2 // 64) * 64, "=", -(-gpt2 // 64), "x 64")
 # costlier to read, and half of the parameters sit in a table of which a token,
 # on its way in, uses one row. What the figure leaves out is that a context that
 # spans more text, and a larger table, may also predict better. Only training can
-# settle that. This book keeps 50,304 at full size, because it rebuilds a recipe
-# and wants to be compared with it. The smaller presets have fewer.
-#
-# ## Whose words are these?
-#
-# BookCorpus was collected for a paper that aligned books with films
-# {cite}`zhu2015`: 11,038 novels that their authors had put on Smashwords, a
-# shop for self-published books, all free of charge and longer than 20,000
-# words. The paper counts 74,004,228 sentences and 984,346,357 words. BERT and
-# the first GPT were trained on it, and it became a name that one cites without
-# looking inside.
-#
-# Six years later two researchers looked {cite}`bandy2021`. They found 7,185
-# different books, of which 2,930 occur more than once. Free of charge had been
-# taken for free to use: two stock notices that forbid passing a book on stand
-# in the text more than two hundred times, and others license it for the
-# reader's personal enjoyment only. The authors were very probably never told
-# and did not consent; hundreds of the books have since been given a price, and
-# nobody could take theirs out. The collectors no longer offer the dataset. The
-# copy on the Hugging Face Hub gives its licence as unknown.
-#
-# What follows from that is for you to weigh, with the law of the place where
-# you live. This book names BookCorpus because the recipe that it rebuilds used
-# it. It passes on not a line of it and needs it nowhere: the default text is
-# the stories, and `COURSE_CORPUS` takes a folder of anything, such as books in
-# the public domain. If you would not feel free to publish a text, think twice
-# before you publish a model that has learned from it.
-#
-# One consequence is technical. A book that occurs twice can end up on both
-# sides of the split between training and validation text, so a validation loss
-# on BookCorpus is somewhat too good.
-#
-# ## Which text would you take today?
-#
-# These are texts that `course prepare --corpus ...` takes. Sizes are those of our
-# copies or of the dataset's page, licences as the page states them.
-
-# %% tags=["hide-input"]
-from course_lib.text.listed_books import listed_books
-
-N_TOKENS = 1.1e9    # in BookCorpus, as the recipe of 2023 counted them
-our_books = load_result("long_run.json")["run"]["files"].values()
-books_size = sum(side["bytes"] for side in our_books)
-bookcorpus_size = N_TOKENS * books["rows"][-1]["bytes_per_token"]
-columns = "`--corpus`", "size, licence"
-show_table([dict(zip(columns, row)) for row in (
-    ("`stories:100000`, made-up stories: plain words, no facts",
-     "any size, MIT as this package"),
-    (f"`books`, {len(listed_books()):,} books, mostly old novels",
-     f"{books_size / 1e9:.1f} GB, public domain in the US"),
-    ("`hub:roneneldan/TinyStories`, stories for children, written by "
-     "GPT-3.5 and GPT-4", "1.9 GB, CDLA-Sharing 1.0"),
-    ("`bookcorpus`, novels of living authors, in lower case",
-     f"{bookcorpus_size / 1e9:.0f} GB, unknown"),
-    ("`my-texts/`, your files: .txt, .jsonl, .parquet",
-     "yours to find out"))])
-
-# %% [markdown]
-# `hub:` reads and tokenizes all of a dataset, so look at its size first.
-#
-# Two questions come before the size. The first is: *may I?*
-#
-# - Copyright runs out country by country. What is in the public domain in the
-#   United States may be protected where you live, often until long after the
-#   author's death.
-# - A licence on a dataset's page is what the uploader says, and holds only if it
-#   was theirs to give. The page of `hub:sedthh/gutenberg_english#TEXT`, a far
-#   larger collection of books, says MIT, a licence for programs, which adds
-#   nothing to old books.
-# - A licence may bind what you pass on: TinyStories' lets you use the text, and
-#   asks that copies of it keep the licence.
-# - Text that another model wrote comes with the terms of that model's maker.
-# - Pages from the web, which large models are trained on, are usually licensed
-#   as a collection; each page still belongs to its author.
-#
-# The second is: *what will it say?* A model goes on as its text would. Old novels
-# give it long sentences and the prejudices of their time, TinyStories small words
-# and small plots, mail and chats the names and addresses of people, which a model
-# can repeat word for word {cite}`carlini2021`. So read some documents drawn at
-# random before you train. What you find twenty times in them, a licence, a page
-# header, a menu, the model will write too; `books:my-texts/` instead of
-# `my-texts/` takes the usual additions out of books. On simple text a small model
-# becomes fluent soonest {cite}`eldan2023`: for a first run take the stories, and
-# `books` for real prose.
-#
-# ## How much text is enough?
-#
-# Ideally training reads nothing twice. Text that is read again is worth less each
-# time, and {cite:t}`muennighoff2023` measured how much less. Their
-# formula and the law of [chapter 2](02_scaling_laws.ipynb), which was fitted to
-# books, say what the model of [chapter 7](07_speaks.ipynb) would have lost if its
-# tokens had come from less text, read several times.
-#
-# :::{admonition} Predict
-# :class: hint
-# How often can the text be read before the loss is worse by a tenth of a nat,
-# compared with as many tokens of new text?
-#
-# - twice
-# - about eight times
-# - about thirty times
-# :::
-
-# %%
-from course_lib.recipes import find_recipe
-from course_lib.scaling import fit
-from course_lib.scaling.laws import repeated
-
-evening = find_recipe("modern").at(load_preset("evening"))
-ladder = stages.ladder(evening)
-law = fit(*ladder.runs).law
-long_run = load_result("long_run.json")
-N, D = long_run["parameters"], long_run["training"]["tokens"]
-size = D * ladder.held_out["bytes"] / ladder.held_out["tokens"]
-lost = {passes: float(repeated(law, N, D, D / passes) - law.loss(N, D))
-        for passes in (1, 2, 4, 8, 16, 32)}
-print(f"{N / 1e6:.1f}M parameters on {D / 1e6:.0f}M tokens")
-show_table([{"text": f"{size / passes / 1e6:.0f} MB", "passes": passes,
-             "nats lost": f"{nats:.3f}"}
-            for passes, nats in lost.items()])
-print(f"the full model: {bookcorpus_size / 1e9:.1f} GB, in four passes "
-      f"{bookcorpus_size / 4e9:.1f} GB")
-
-# %% tags=["remove-cell"]
-from course_lib.runs import MANY_PASSES
-
-assert lost[1] == 0 and lost[4] < 0.05 and 0.08 < lost[8] < 0.13
-assert lost[16] > 2 * lost[8] and MANY_PASSES == 16
-assert 20e6 < size / 4 < 30e6 and 1e9 < bookcorpus_size / 4 < 1.5e9
-
-# %% [markdown]
-# About eight times. Four passes lose some hundredths of a nat, and beyond eight
-# the loss grows fast.
-#
-# So what a run reads in about four passes is enough: for that model a few dozen
-# books, for the full one more than a gigabyte. With less text, take a smaller
-# model and fewer tokens, or {term}`fine-tune <fine-tuning>` a model that is
-# trained already ({doc}`how <../book/running>`). Two warnings. Muennighoff's
-# formula was fitted to text from the web and mostly to larger models, so its
-# figures are a guide. And it knows no {term}`overfitting`: after many passes the
-# loss on held-out text does not only stop falling, it rises
-# ([chapter 4](04_training.ipynb)). `course prepare` warns where a plan has more
-# than sixteen passes.
+# settle that; a study of models of many sizes found that the best vocabulary
+# grows with the model {cite}`tao2024`. This book keeps 50,304 at full size,
+# because it rebuilds a recipe and wants to be compared with it. The smaller
+# presets have fewer.
 #
 # ## What is kept back?
 #
@@ -888,13 +752,26 @@ print("rule for three texts:", choose_split(
 # ## Padding or packing?
 #
 # The 2023 recipe made a row of each sentence: cut at 64 tokens, and filled up
-# with {term}`padding` where it was shorter.
+# with {term}`padding` where it was shorter. BookCorpus has 74,004,228 sentences,
+# and the recipe found 1.1 billion tokens in them. The GPU, which cost fifty
+# dollars, multiplies filler like anything else.
 #
 # :::{admonition} Predict
 # :class: hint
-# How many tokens does a sentence of this corpus have, and what share of rows of
-# 64 tokens would be filler?
+# Of the fifty dollars, how many were paid for work on real tokens?
+#
+# - about 45
+# - about 25
+# - about 12
 # :::
+
+# %%
+N_SENTENCES, N_TOKENS, R = 74_004_228, 1.1e9, 64   # R: a row's length
+n = N_TOKENS / N_SENTENCES
+flop = flops_per_token(full, T=R)
+print(f"{n:.1f} of {R} positions: ${50 * n / R:.2f} of the $50")
+print(f"{flop * N_SENTENCES * R:.2g} FLOPs spent, "
+      f"{flop * N_TOKENS:.2g} of them on real tokens")
 
 # %%
 import numpy as np
@@ -902,51 +779,35 @@ import numpy as np
 sentences = [s for text in texts[:300]
              for s in regex.split(r'(?<=[.!?]"?)\s+', text) if s]
 length = np.array(list(map(len, tokenizer.encode_batch(sentences))))
-padded = 1 - np.minimum(length, 64).mean() / 64
-print(f"{len(length):,} sentences of {length.mean():.1f} tokens")
-print(f"padding: {padded:.0%} of all positions; "
-      f"{(length > 64).mean():.1%} of the sentences are cut")
+padded = 1 - np.minimum(length, R).mean() / R
+print(f"our text: {len(length):,} sentences of {length.mean():.1f} "
+      f"tokens, {padded:.0%} of all positions padding")
 
 # %% mystnb={"figure": {"caption": "Sentence lengths in the corpus at hand, in tokens. A row of 64 positions is filled up to the dashed line, whatever the sentence needs.", "name": "fig-padding"}, "image": {"alt": "Histogram of sentence lengths in tokens. Most sentences lie far below 64, the fixed row length, which is drawn as a vertical line; the area between them is padding."}} tags=["hide-input"]
 plt.hist(length, bins=np.arange(0, 100, 2), color=plots.PALETTE[0])
-plt.axvline(64, color=plots.PALETTE[1], linestyle="--")
-plt.annotate("row length of 2023", (64, plt.ylim()[1] * 0.8), (5, 0),
+plt.axvline(R, color=plots.PALETTE[1], linestyle="--")
+plt.annotate("row length of 2023", (R, plt.ylim()[1] * 0.8), (5, 0),
              textcoords="offset points")
 plt.xlabel("tokens in the sentence")
 plt.ylabel("sentences")
 plt.show()
 
-# %% [markdown]
-# Most sentences in {numref}`fig-padding` are far shorter than a row of 2023, and
-# most positions are filler.
-#
-# With sentences of $n$ tokens in rows of $L$ positions, the share of positions
-# that hold nothing is
-#
-# $$
-# \text{waste} = 1 - \frac{\text{mean of } \min(n, L)}{L}.
-# $$ (eq-padding)
-#
-# For BookCorpus we have the published counts: its sentences, and the 1.1
-# billion tokens that the recipe found in them. That is enough for
-# {eq}`eq-padding` (the few sentences longer than a row only add to the waste)
-# and for the bill, since a GPU multiplies filler like anything else.
-
-# %%
-N_SENTENCES, L = 74_004_228, 64
-n = N_TOKENS / N_SENTENCES
-print(f"{n:.1f} tokens a sentence; wasted: {1 - n / L:.0%}, or "
-      f"{1 - (n + 1) / L:.0%} with the end-of-text of each row as text")
-flop = flops_per_token(full, T=L)
-print(f"planned {flop * N_TOKENS:.2g} FLOP, "
-      f"spent {flop * N_SENTENCES * L:.2g}")
+# %% tags=["remove-cell"]
+assert round(n) == 15 and round(50 * n / R) == 12
+assert N_SENTENCES * R > 4 * N_TOKENS
+assert np.median(length) < R / 2
 
 # %% [markdown]
-# That is where most of the money of 2023 went. ([Chapter 4](04_training.ipynb)
-# counts the end-of-text as text.) {term}`Packing <packing>` spends none on
-# filler: it lays all documents end to end, with one end-of-text token in front
-# of the first and one after each. {numref}`fig-rows` shows some sentences both
-# ways; the GPU computes every cell of both pictures.
+# About twelve: of the 64 positions of a row fifteen held text. The FLOPs on real
+# tokens are the plan of [chapter 2](02_scaling_laws.ipynb), give or take its
+# rounding; what was spent is more than four times that. Our text would fare no
+# better: most of its sentences are far shorter than a row of 2023
+# ({numref}`fig-padding`).
+#
+# {term}`Packing <packing>` spends nothing on filler: it lays all documents end to
+# end, with one end-of-text token in front of the first and one after each.
+# {numref}`fig-rows` shows some sentences both ways; the GPU computes every cell of
+# both pictures.
 
 # %%
 strip = [tokenizer.eot]
@@ -962,8 +823,8 @@ few_rows = [tokenizer.encode(sentence) + [tokenizer.eot]
 draw_rows(few_rows, width=64);
 
 # %% [markdown]
-# That is all of packing. Windows, rows as long as the context, are cut later,
-# when a batch is asked for, wherever the cut falls. The package writes the
+# That is all of packing. {term}`Windows <window>`, rows as long as the context, are
+# cut later, when a batch is asked for, wherever the cut falls. The package writes the
 # same numbers to a file and adds three things. It encodes a long document in
 # *pieces*, so that no book fills the memory; a piece ends only where no token
 # could reach across, and `whole` marks a document's last piece. It takes the
@@ -984,10 +845,12 @@ with TemporaryDirectory() as folder:
     assert same.ids.tolist() == strip
 
 # %% [markdown]
-# A window may now begin in the middle of one story and end in the middle of
-# the next. Attention can look across the border; end-of-text tells it that
-# there is one, and the model can learn to ignore what lies before. Sampling will
-# use the same token to know when a story is over.
+# A window may now begin in the middle of one story and end in the middle of the
+# next. Attention can look across the border; end-of-text tells it that there is
+# one, and the model has to learn to ignore what lies before. So packing wastes
+# something too: what attention spends across borders, and what a cut hides. Many
+# large runs therefore mask attention at the borders; the trainer of this book does
+# not. Sampling will use the same token to know when a story is over.
 
 # %%
 train, val = stages.tokens(preset)
@@ -1030,6 +893,7 @@ assert (val.ids == tokenizer.eot).sum() == val.documents + 1
 # :::
 
 # %% tags=["hide-input"]
+bookcorpus_size = N_TOKENS * books["rows"][-1]["bytes_per_token"]
 recorded = load_result("packing.json")
 one, two = (recorded["speeds_by_cores"][cores] for cores in ("1", "2"))
 print(f"{bookcorpus_size / 1e9:.1f} GB, by the speed on "
@@ -1145,18 +1009,177 @@ assert len(epoch.unique(dim=0)) == len(epoch)
 assert (targets[:, :-1] == ids[:, 1:]).all()
 
 # %% [markdown]
+# ## Whose words are these?
+#
+# BookCorpus was collected for a paper that aligned books with films
+# {cite}`zhu2015`: 11,038 novels that their authors had put on Smashwords, a
+# shop for self-published books, all free of charge and longer than 20,000
+# words. The paper counts 74,004,228 sentences and 984,846,357 words. BERT and
+# the first GPT were trained on it, and it became a name that one cites without
+# looking inside.
+#
+# Six years later two researchers looked {cite}`bandy2021`. They found 7,185
+# different books, of which 2,930 occur more than once. Free of charge had been
+# taken for free to use: two stock notices that forbid passing a book on stand
+# in the text more than two hundred times, and others license it for the
+# reader's personal enjoyment only. The authors were very probably never told
+# and did not consent; hundreds of the books have since been given a price, and
+# nobody could take theirs out. The collectors no longer offer the dataset. The
+# copy on the Hugging Face Hub gives its licence as unknown.
+#
+# This book names BookCorpus because the recipe that it rebuilds used it. It passes
+# on not a line of it and needs it nowhere: the default text is the stories, and
+# `COURSE_CORPUS` takes a folder of anything. If you would not feel free to publish
+# a text, think twice before you publish a model that has learned from it.
+#
+# One consequence is technical. A book that occurs twice can end up on both
+# sides of the split between training and validation text, so a validation loss
+# on BookCorpus is somewhat too good.
+#
+# ## Which text would you take today?
+#
+# These are texts that `course prepare --corpus ...` takes. Sizes are those of our
+# copies or of the dataset's page, licences as the page states them.
+
+# %% tags=["hide-input"]
+from course_lib.text.listed_books import listed_books
+
+our_books = load_result("long_run.json")["run"]["files"].values()
+books_size = sum(side["bytes"] for side in our_books)
+columns = "`--corpus`", "size, licence"
+show_table([dict(zip(columns, row)) for row in (
+    ("`stories:100000`, made-up stories: plain words, no facts",
+     "any size, MIT as this package"),
+    (f"`books`, {len(listed_books()):,} books, mostly old novels",
+     f"{books_size / 1e9:.1f} GB, public domain in the US"),
+    ("`hub:roneneldan/TinyStories`, stories for children, written by "
+     "GPT-3.5 and GPT-4", "1.9 GB, CDLA-Sharing 1.0"),
+    ("`bookcorpus`, novels of living authors, in lower case",
+     f"{bookcorpus_size / 1e9:.0f} GB, unknown"),
+    ("`my-texts/`, your files: .txt, .jsonl, .parquet",
+     "yours to find out"))])
+
+# %% [markdown]
+# Two questions come before the size (of which `hub:` reads all). The first is:
+# *may I?* What follows is no advice.
+#
+# - Copyright runs out country by country. That `books` are in the public domain in
+#   the US is said by Project Gutenberg, whose texts these are; its name is a
+#   trademark, and its licence binds whoever passes files on under that name.
+#   Elsewhere a book may be protected: five of these are Agatha Christie's, in the EU
+#   and the UK protected until the end of 2046, and a translation has a term of its
+#   own.
+# - A licence on a dataset's page is what the uploader says, and holds only if it
+#   was theirs to give. The page of `hub:sedthh/gutenberg_english#TEXT`, a far
+#   larger collection of books, says MIT, which neither frees a book nor binds a
+#   free one.
+# - A licence may bind what you pass on: TinyStories' lets you use the text, and
+#   asks that copies of it keep the licence.
+# - Text that another model wrote was made under the terms of that model's maker,
+#   which often forbid training a rival. Whether they bind you, who only have the
+#   text, is open.
+# - Pages from the web are usually licensed as a collection; each page still
+#   belongs to its author.
+# - Whether training on protected text needs leave is in dispute. In the US it is
+#   argued as fair use, case by case; in the EU text that is lawfully accessible may
+#   be mined unless its owner has reserved that (directive 2019/790, article 4).
+#
+# The second is: *what will it say?* A model goes on as its text would. Old novels
+# give it long sentences and the prejudices of their time, TinyStories small words
+# and small plots, mail and chats the names and addresses of people, which a model
+# can repeat word for word {cite}`carlini2021`. So read some documents drawn at
+# random before you train. What you find twenty times in them, a licence, a page
+# header, a menu, the model will write too; `books:my-texts/` instead of
+# `my-texts/` takes the usual additions out of books. On simple text a small model
+# becomes fluent soonest {cite}`eldan2023`: for a first run take the stories, and
+# `books` for real prose.
+#
+# Large models read mostly pages from the web, and cleaning those is a large part of
+# the work. Near-duplicates go, found by comparing short hashes of their phrases
+# (*MinHash*): a model of what is left copies less {cite}`lee2022`. Filters, often
+# small models themselves, keep what teaches; one made FineWeb-Edu
+# {cite}`penedo2024`. This package does neither.
+#
+# ## How much text is enough?
+#
+# Ideally training reads nothing twice. {cite:t}`muennighoff2023` measured what is
+# lost where it does. Their formula puts two smaller numbers into a law such as
+# that of [chapter 2](02_scaling_laws.ipynb): fewer tokens, since each further
+# reading of one is worth less than the reading before, and fewer parameters, since
+# little text cannot fill many. With their own law, fitted to text from the web, it
+# says what the full model loses if its tokens come from less text, read several
+# times.
+#
+# :::{admonition} Predict
+# :class: hint
+# How often, by this formula, can the text be read before the loss is worse by a
+# tenth of a nat, compared with as many tokens of new text?
+#
+# - twice
+# - about four times
+# - about sixteen times
+# :::
+
+# %%
+from course_lib.scaling.laws import PUBLISHED, repeated
+
+law = PUBLISHED["muennighoff_2023"]
+N, D = count_parameters(full).total, N_TOKENS
+
+def nats_lost(passes, **how):
+    loss = repeated(law, N, D, unique=D / passes, **how)
+    return float(loss - law.loss(N, D))
+
+lost = {passes: nats_lost(passes) for passes in (1, 2, 4, 8, 16)}
+again = {passes: nats_lost(passes, parameters=False)
+         for passes in lost}
+show_table([{"text": f"{bookcorpus_size / passes / 1e9:.1f} GB",
+             "passes": passes,
+             "nats lost by reading again": f"{again[passes]:.2f}",
+             "by parameters that so little text cannot fill":
+             f"{both - again[passes]:.2f}", "both": f"{both:.2f}"}
+            for passes, both in lost.items()])
+print("passes over `books` for as many tokens: "
+      f"{bookcorpus_size / books_size:.1f}")
+
+# %% tags=["remove-cell"]
+from course_lib.runs import MANY_PASSES
+
+assert lost[1] == 0 and lost[2] < 0.02 and 0.07 < lost[4] < 0.11
+assert lost[16] > 2 * lost[8] > 4 * lost[4] and MANY_PASSES == 16
+for passes in (2, 4, 8, 16):
+    assert 2 * again[passes] < lost[passes] - again[passes]
+assert 7 < bookcorpus_size / books_size < 8
+christie = [book for book in listed_books()
+            if book["author"] == "Agatha Christie"]
+assert len(christie) == 5
+assert 1e9 < bookcorpus_size / 4 < 1.5e9
+
+# %% [markdown]
+# About four times. After that what is lost more than doubles with each doubling of
+# the passes. Most of it falls to the parameters, and that part of the formula is
+# the least tested at our size.
+#
+# So what a run reads in about four passes is enough, more than a gigabyte for the
+# full model; `books` it would read seven times and more. With less text, take a
+# smaller model and fewer tokens, or {term}`fine-tune <fine-tuning>` a model that
+# is trained already ({doc}`how <../book/running>`). The figures are a guide: most
+# models behind the formula were larger. And it knows no
+# {ref}`overfitting <learning-by-heart>`, of which chapter 4 asks you. `course
+# prepare` warns where a plan has more than sixteen passes.
+#
 # ```{admonition} Takeaway
 # :class: tip
 # A tokenizer is trained, and what it has not seen it must still be able to
 # write: put all 256 bytes into the alphabet, and check that decoding returns
 # the text. BPE is counting and merging; a page of Python gives the library's
 # tokenizer to the last id. More entries mean fewer and costlier tokens, and a
-# byte is cheapest to train on with far fewer of them than 50,304. Choose a text
-# by what you may do with it and by what you want to hear again; a few passes
-# over it are nearly as good as new text, many are not. Whole
-# documents are held out by a hash of their text. Packing wastes nothing where
-# padding wasted three quarters of the compute of 2023, and a batch that is a
-# pure function of seed and step needs no memory.
+# byte is cheapest to train on with far fewer of them than 50,304. Whole documents
+# are held out by a hash of their text. Packing spends nothing on filler, where
+# padding spent three quarters of the compute of 2023, and a batch that is a pure
+# function of seed and step needs no memory. Choose a text by what you may do with
+# it and by what you want to hear again; a few passes over it are nearly as good as
+# new text, many are not.
 # ```
 #
 # ## Write it yourself
@@ -1269,7 +1292,7 @@ print("A tie is a tie: either choice saves equally much. The rule is",
 #
 # *Hard, 20 minutes.* Before giving padding up, sort the sentences by length,
 # take 32 at a time, and pad each batch only to its own longest sentence. How
-# much waste is left? And what is lost that {eq}`eq-padding` does not show?
+# much waste is left? And what is lost that this share does not show?
 #
 # Solution (click to open):
 

@@ -28,11 +28,10 @@ card("05_sampling", needs="chapter 4",
 # ## What did training change?
 #
 # The trainer kept the weights before the first step, after 1% of the steps,
-# after 10%, and at the end. We give each the same beginning, "life is about",
-# and the same random numbers, so that only the weights differ. Beside our model
-# stands a larger one, the recorded run on real books that
-# [chapter 4](04_training.ipynb) has shown. Each text says after which share of
-# its run's steps it was written.
+# after 10%, and at the end. We give each the same beginning and the same random
+# numbers, so that only the weights differ. Beside our model stands a larger one,
+# the recorded run of [chapter 7](07_speaks.ipynb) on real books. Each text says
+# after which share of its run's steps it was written.
 #
 # :::{admonition} Predict
 # :class: hint
@@ -49,7 +48,7 @@ from course_lib.presets import load_preset
 from course_lib.sampling import generate
 from course_lib.showing import load_result, side_by_side, visible
 
-preset = load_preset()  # $COURSE_SCALE: smoke, laptop or full
+preset = load_preset()  # the scale that $COURSE_SCALE names
 run = stages.trained(preset)
 tokenizer = run.tokenizer
 prompt = tokenizer.encode("life is about")
@@ -64,10 +63,11 @@ def speak(model, prompt=prompt, tokens=60, **options):
 
 
 # %% tags=["hide-input"]
-books = load_result("long_run.json")
-ours = [(step, speak(m, tokens=80)) for step, m in run.snapshots()]
-theirs = [(sample["step"], sample["texts"]["life is about"])
-          for sample in books["samples"]]
+beginning = "Once upon a time there was"
+ours = [(step, speak(m, tokenizer.encode(beginning), 80))
+        for step, m in run.snapshots()]
+theirs = [(sample["step"], sample["texts"][beginning])
+          for sample in load_result("long_run.json")["samples"]]
 columns = {
     name: [f"({step / kept[-1][0]:.0%} of the steps) {text}"
            for step, text in (*kept[:3], kept[-1])]
@@ -79,10 +79,9 @@ side_by_side("One prompt, two models, some moments of their training.",
 # %% [markdown]
 # Which tokens are common comes first, then whole words, and last what stretches
 # over a sentence. Untrained, every token is about as likely as any other, so the
-# first row is the vocabulary shaken in a bag. (In the stories "life is
-# about" opens a last sentence, so a model that has learned its stories soon
-# stops.) Where a trained model still invents a word, one draw was unlucky:
-# many words are several tokens, and each of them is drawn.
+# first row is the vocabulary shaken in a bag. Where a trained model still invents
+# a word, one draw was unlucky: many words are several tokens, and each of them is
+# drawn.
 #
 # The model of real books has more of English in it and makes less sense. A
 # grammar made up the stories, and a small model can hold most of what that
@@ -109,7 +108,7 @@ print(f"\n{len(ids)} tokens; the model sees at most "
 # ## What is there to choose from?
 #
 # Before a token is drawn there is a distribution, and it is worth looking at
-# one. After "life is about" our model considers:
+# one. After "life is about", the beginning of 2023, our model considers:
 
 # %% mystnb={"figure": {"caption": "The likeliest next tokens after the prompt (a dot stands for a space).", "name": "fig-next"}, "image": {"alt": "Horizontal bars of the ten likeliest next tokens and their probabilities."}}
 import torch
@@ -140,13 +139,14 @@ def reshape(z, temperature=1.0, top_k=None, top_p=None, min_p=None):
     """(V,) logits -> (V,) probabilities."""
     p = (z.double() / temperature).softmax(-1)
     p, order = p.sort(descending=True)  # the favourite is now p[0]
-    if top_k:
+    if top_k is not None:
         p[top_k:] = 0
-    if top_p:  # out goes a token if those before it are enough
+    if top_p is not None:  # out goes what those before make needless
         p[p.cumsum(-1) - p >= top_p * p.sum()] = 0
-    if min_p:
+    if min_p is not None:
         p[p < min_p * p[0]] = 0
-    return torch.zeros_like(p).scatter(0, order, p / p.sum())
+    p = p / p.sum()
+    return torch.zeros_like(p).scatter(0, order, p)  # in order of ids
 
 # %% tags=["remove-cell"]
 for options in (dict(), dict(temperature=0.3), dict(top_k=3),
@@ -180,8 +180,11 @@ for ax, (name, options) in zip(axes, settings.items()):
 #
 # :::{admonition} Predict
 # :class: hint
-# Before you drag: what will the lowest top-p do to the four texts? And what will
-# temperature 2 do to the bar of all other tokens?
+# Before you drag: what will the lowest top-p do to the four texts?
+#
+# - they become alike
+# - they become shorter
+# - they lose the thread
 # :::
 
 # %% mystnb={"figure": {"caption": "The likeliest next tokens before and after both settings, and four texts drawn with them.", "name": "fig-sampling"}}
@@ -194,9 +197,9 @@ show_chart(sampling_chart(grid), "Bars of the likeliest next tokens, "
            "Two sliders change the settings.")
 
 # %% [markdown]
-# Turned down, both sliders lead to the same few sentences. Turned up, top-p
-# can at most leave the row as it is, while temperature moves it into the last
-# bar.
+# They become alike: turned down, either slider leaves the same few sentences.
+# Turned up, top-p can at most leave the row as it is, while temperature moves it
+# into the last bar.
 #
 # Here is another beginning, drawn twice at each of three settings.
 #
@@ -219,10 +222,11 @@ for options in (dict(temperature=0), dict(temperature=0.8, top_p=0.9),
         print_text(text + "\n")
 
 # %% [markdown]
-# At temperature zero nothing is left to chance: the same text, whatever the
-# seed. High temperature draws from the tail, where hundreds of unlikely
+# Temperature zero writes the same text twice, since nothing is left to chance. A
+# high one loses the thread: it draws from the tail, where hundreds of unlikely
 # tokens together weigh a lot, and one of them derails everything after it.
-# Cutting the tail and keeping the rest is what most people settle on.
+# Cutting the tail and keeping the rest, as the middle setting does, is what most
+# people settle on.
 #
 # A model that goes in circles is often helped by a
 # {term}`repetition penalty`, a factor that makes tokens already in the text less
@@ -273,11 +277,16 @@ plt.ylabel("seconds")
 plt.legend();
 
 # %%
+from bisect import bisect
+
 exact = run.model().double()  # no rounding to blame
 with_cache = generate(exact, [prompt], 80, seed=1)
 without = generate(exact, [prompt], 80, seed=1, use_cache=False)
 ratio = seconds[False][-1] / seconds[True][-1]
-print(f"{lengths[-1]} tokens: {ratio:.1f} times faster with the cache")
+said = ("less than twice", "two to five times",
+        "more than five times")[bisect((2, 5), ratio)]
+print(f"{lengths[-1]} tokens with the cache: {said} as fast "
+      f"({ratio:.1f} times)")
 print("same tokens:", with_cache == without)
 recorded = load_result("generation.json")
 speed = {name: side["tokens_per_second"]
@@ -287,18 +296,25 @@ print(f"recorded at full size: {speed['course_lib']:.0f} tokens/s;",
 
 # %% tags=["remove-cell"]
 assert with_cache == without
+assert speed["course_lib"] > 10 * speed["nanoGPT"]
 
 # %% [markdown]
-# The first line says it, for this machine; the tokens are the same. On a small
-# model, as in {numref}`fig-cache`, much of each step is overhead, which no cache
-# saves; the gain grows with the model and with the text.
+# The smaller the model, the fewer times: much of each step is then overhead, as in
+# {numref}`fig-cache`, and no cache saves that. At full size, as recorded, it is
+# more than ten times. The tokens are the same.
 #
-# Past the context the window has to move. The tokens that stay get new
-# positions; their stored keys and values belong to the old ones, so the cache
-# must be filled again. We move it by half a context at a time: one refill, then
-# many cheap steps.
+# The cache takes memory: $2 L T C$ numbers for each text, a key and a value of
+# $C$ channels in each of $L$ layers for each of $T$ tokens. For a large model that
+# serves many long texts at once it outweighs the parameters, so today's let
+# several heads of queries share one of keys and values
+# ({term}`grouped-query attention` {cite}`ainslie2023`).
 #
-# {numref}`fig-filling` has both, for a context far smaller than ours.
+# Past the context the window has to move. With a table of positions the tokens
+# that stay get new ones, to which their stored keys and values do not belong, so
+# the cache must be filled again. (Rotary positions, in
+# [chapter 6](06_cheaper.ipynb), count distances only; with them one could keep
+# it.) We move the window by half a context at a time: one refill, then many cheap
+# steps. {numref}`fig-filling` has both, for a context far smaller than ours.
 
 # %% mystnb={"figure": {"caption": "The cache as a text grows: a row is a step, a column a token. Fully coloured is read in that step, faint was kept. Where the window moves, what is left of it is read again.", "name": "fig-filling"}, "image": {"alt": "A staircase of cells: in each step one dark cell at the right of a growing pale row. Twice the row starts anew further right, and is then dark over its whole length."}} tags=["hide-input"]
 from course_lib.showing import draw_cache
@@ -307,7 +323,8 @@ draw_cache(context=16, prompt=5, tokens=28);
 
 # %% [markdown]
 # Time is noisy and depends on the machine; multiplications can be counted.
-# {numref}`fig-cache-work` has those of each new token, and your browser can do them.
+# {numref}`fig-cache-work` has those of each new token, and your browser can write
+# with this model both ways.
 
 # %% mystnb={"figure": {"caption": "Multiplications for each token that the model writes. A whole bar: the text is read again. Its foot: only what is new is read, since keys and values were kept.", "name": "fig-cache-work"}} tags=["hide-input"]
 from course_lib.showing import show_cache
@@ -321,19 +338,11 @@ show_cache(own.model(), own.tokenizer, "life is about")
 # it, so on a CPU the time goes into fetching the weights from memory. Fewer
 # bytes should then mean more speed. `quantize_int8` stores each weight in eight
 # bits instead of 32, as a whole number from -127 to 127; each row of a matrix
-# has one factor that turns its numbers back {cite}`dettmers2022`. What is
-# multiplied with them is rounded in the same way, anew at every step. We time a
-# model of the full size, with random weights, since they take as long as any
-# others.
-#
-# :::{admonition} Predict
-# :class: hint
-# A quarter of the bytes: how many times the speed?
-#
-# - four times or more
-# - two to four times
-# - less than twice
-# :::
+# has one factor that turns its numbers back. What is multiplied with them is
+# rounded in the same way, anew at every step. (In models of billions of
+# parameters a few channels are so large that this fails; there
+# {cite:t}`dettmers2022` keep them in two bytes.) We time a model of the full
+# size, with random weights, since they take as long as any others.
 
 # %%
 from course_lib.model import GPT
@@ -358,7 +367,7 @@ show_table([{"tokens a second": where, "float32": f"{slow:.0f}",
             for where, (slow, fast) in rows.items()])
 
 # %% [markdown]
-# The last column says it, and whether it comes to four depends on the processor.
+# A quarter of the bytes makes less than twice the speed in the recorded run.
 # Rounding what is multiplied takes time of its own, and whatever is not a matrix
 # product takes as long as before.
 #
@@ -377,51 +386,23 @@ if has_int8:
 # %% tags=["remove-cell"]
 assert not has_int8 or abs(
     small.bits_per_byte - result.bits_per_byte) < 0.01
+assert 1.5 < speed["course_lib int8"] / speed["course_lib"] < 2
 
 # %% [markdown]
 # ## How good is it, really?
 #
 # Samples convince people, and they mislead: a model that copied its
 # training text would write beautifully. So measure: the bits per byte above are
-# of text that it never saw. Are they good? The stories have a floor that we
-# know ([chapter 4](04_training.ipynb)). Nobody knows that of real books, so
-# there chapter 4 held the model against two programs that are not neural
-# networks. Here are more. A compressor such as `xz` is a predictor in disguise:
-# whatever it can foresee, it need not store. An n-gram model, here with n =
-# five, counts what followed the last four tokens (or bytes), with
-# {term}`Kneser-Ney smoothing` for what it never saw {cite}`kneser1995`. All
-# are measured on the same held-out books; only the first bar did without the
-# training text. ([Chapter 7](07_speaks.ipynb) says how much each has read.)
-
-# %% mystnb={"figure": {"caption": "Bits per byte of held-out books; shorter is better. All but the first learned from the same training books, each as much of them as it could hold.", "name": "fig-baselines"}, "image": {"alt": "Horizontal bars of bits per byte for xz, PPMd, two Kneser-Ney models and the GPT; the GPT's bar is the shortest."}} tags=["hide-input"]
-bits = {row["name"]: row["bits_per_byte"]
-        for row in load_result("baselines.json")["rows"]}
-best = min(bits.values())
-name_of_ours = "this book's GPT"
-bits[name_of_ours] = books["validation"]["bits_per_byte"]
-colors = [plots.PALETTE[5]] * (len(bits) - 1) + [plots.PALETTE[1]]
-bars = plt.barh(list(bits), list(bits.values()), color=colors)
-plt.bar_label(bars, fmt="%.2f", padding=3)
-plt.gca().invert_yaxis()
-plt.xlabel("bits per byte");
-
-# %%
-[best_name] = [name for name, value in bits.items() if value == best]
-print(f"the GPT is {1 - bits[name_of_ours] / best:.0%} below the best "
-      f"of the others ({best_name})")
-
-# %% tags=["remove-cell"]
-assert bits[name_of_ours] < best
-
-# %% [markdown]
-# In {numref}`fig-baselines` the GPT is ahead of all of them. Its sample above has
-# the tone of an old novel and none of its sense: that is what so many bits per
-# byte read like.
+# of text that it never saw. Whether they are good, the stories' floor says
+# ([chapter 4](04_training.ipynb)); of real books nobody knows it, and
+# [chapter 7](07_speaks.ipynb) holds a model of them against programs without a
+# network.
 #
 # One number for a whole split hides where the bits go. A token that a model
 # gave probability $p$ costs $-\log_2 p$ bits, its {term}`surprisal`, and
-# the loss is their mean (in nats). So we can print a story and see where our
-# own model is surprised. It has never read this one.
+# the loss is their mean (in nats). (It can be stored in about as many, which makes
+# a compressor a predictor in disguise.) So we can print a story and see where our own model
+# is surprised. It has never read this one.
 #
 # :::{admonition} Predict
 # :class: hint
@@ -456,13 +437,23 @@ assert np.allclose(bits_of(prompt), np.array(surprisal(
 # %%
 held_out = next(documents(run.val_tokens, tokenizer))
 story = tokenizer.encode(held_out)[:preset.model.context_length]
-show_surprisal(tokenizer, story, bits_of(story))
+bits = bits_of(story)
+show_surprisal(tokenizer, story, bits)
+begins = [tokenizer.decode([i]).startswith(" ") for i in story]
+print(f"{np.mean(begins):.0%} of the tokens begin with a space, and "
+      f"cost {np.dot(bits, begins) / sum(bits):.0%} of the bits")
+
+# %% tags=["remove-cell"]
+assert (preset.name != "laptop"
+        or np.dot(bits, begins) / sum(bits) > np.mean(begins))
 
 # %% [markdown]
+# Where a word begins, for a model that knows its words, as at laptop scale: the
+# bits go where the story makes a choice, a name, a thing, a turn, and the rest of
+# the word is nearly free. (At smoke scale spelling has to be paid for too.)
+#
 # The stronger the colour, the less a token was expected, and the worst carry
-# their bits as a number. The bits go where the story makes a choice: a name,
-# a thing, a turn. It is paid for where the word begins; the rest of the word is
-# nearly free.
+# their bits as a number.
 #
 # Here are the five costliest tokens, each with what the model would rather have
 # bet on.
@@ -471,7 +462,6 @@ show_surprisal(tokenizer, story, bits_of(story))
 with torch.no_grad():
     rows = model(torch.tensor([[tokenizer.eot, *story[:-1]]]))[0]
 best = rows.softmax(-1).max(-1)
-bits = bits_of(story)
 costliest = sorted(range(len(story)), key=lambda i: -bits[i])[:5]
 show_table([{
     "after": repr(tokenizer.decode(story[max(0, at - 8):at])[-24:]),
@@ -479,9 +469,6 @@ show_table([{
     "bits": f"{bits[at]:.1f}",
     "likeliest": repr(tokenizer.decode([best.indices[at].item()])),
     "at": f"{best.values[at]:.0%}"} for at in costliest])
-begins = [tokenizer.decode([i]).startswith(" ") for i in story]
-print(f"{np.mean(begins):.0%} of the tokens begin with a space, and "
-      f"cost {np.dot(bits, begins) / sum(bits):.0%} of the bits")
 
 # %% [markdown]
 # Ask of each: could anyone have known? Which child comes,
@@ -512,10 +499,10 @@ assert (sum(bits_of(sentence)) / len(austen.encode())
         > result.bits_per_byte)
 
 # %% [markdown]
-# To pay more than the last line is to be sure and wrong: knowing nothing would
-# have been cheaper. A model is good at its own kind of text and at nothing
-# else. So two models are compared on the same text, and in bits per byte
-# unless they share a tokenizer.
+# A token that costs more than the last line would have been cheaper for a model
+# that knows nothing: ours was sure, and wrong. A model is good at its own kind
+# of text and at nothing else. So two models are compared on the same text, and
+# in bits per byte unless they share a tokenizer.
 #
 # ## Has it learned by heart?
 #
@@ -565,6 +552,11 @@ for name, lengths in shared.items():
 most = max(copies, key=lambda copy: copy.length)
 copied = known[most.place:most.place + most.length].tolist()
 print(f"the longest: {tokenizer.decode(copied)!r}")
+written, unseen = map(np.median, shared.values())
+said = ("twenty that it never saw", "neither, by much",
+        "twenty stories of the model")[
+            bisect((0.8, 1.25), written / unseen)]
+print(f"longer runs: {said}")
 
 # %% tags=["remove-cell"]
 assert preset.name != "laptop" or preset.tokens < len(known) / 2
@@ -573,14 +565,15 @@ assert copied == samples[copies.index(most)][
     most.start:most.start + most.length]
 
 # %% [markdown]
-# The two medians say it; compare them, and not the longest run of
-# {numref}`fig-copies` with zero. A model that shares no more than the held-out
-# stories do has learned how such stories go. One that shares clearly more is
-# reciting.
+# Not the model, unless it recites: if its stories share no more than held-out ones
+# do, it has learned how such stories go. Compare the medians, and not the longest
+# run of {numref}`fig-copies` with zero.
 #
-# That comes with many passes over little text, such as those of
-# {ref}`chapter 4's overfitting <learning-by-heart>`. At laptop scale our model has read
-# less than half of what is searched, and nothing twice.
+# Reciting comes with many passes over little text, such as those of
+# {ref}`chapter 4's overfitting <learning-by-heart>`. At laptop scale our model has
+# read less than half of what is searched, and nothing twice. But free samples can
+# hide copies: the sharper test begins a text of the training set and sees whether
+# the model ends it {cite}`carlini2023`, which exercise 4 does.
 #
 # ## How do others use it?
 #
@@ -669,7 +662,7 @@ print("would be published at",
 # ```bash
 # course sample RUN --prompt "life is about" --temperature 0.8 --top-p 0.9
 # course evaluate RUN         # or: course evaluate GPT2_FOLDER --text RUN
-# course export RUN --to DIR --push you/stories-gpt --license mit
+# course export RUN --to DIR --push you/stories-gpt --license cc-by-4.0
 # ```
 #
 # ## Where else can it run?
@@ -816,25 +809,31 @@ print({t: round(value, 3) for t, value in loss.items()})
 assert loss[0.25] > loss[1.0]
 
 # %% [markdown]
-# ### 4. Does it recite when it is sure?
+# ### 4. Can it end what it has read?
 #
-# *Medium, 10 minutes.* Draw the twenty samples again at temperature 0.2. Do
-# their runs get longer? Is that learning by heart?
+# *Medium, 10 minutes.* Begin twenty stories of the training text, let the model go
+# on with the likeliest tokens, and count how many of them agree with the story
+# before the first that does not. Then do it with twenty held-out stories. What
+# would betray learning by heart?
 #
 # Solution (click to open):
 
 # %% tags=["hide-cell"]
-sure = generate(model, [[eot]] * 20, 100, temperature=0.2, seed=0,
-                stop_id=eot)
-runs = [copy.length for copy in longest_copies(sure, known)]
-print(f"half of them share {np.median(runs):.0f} tokens or more")
-kinds = [len({tuple(ids[at:at + 4]) for ids in texts
-              for at in range(len(ids))}) for texts in (samples, sure)]
-print(f"different runs of four: {kinds[0]} before, {kinds[1]} now")
-# Likely phrases stand in the training text often, so a sharper model
-# meets them more often: common is not the same as copied. The test is
-# a phrase that stands there once.
-assert kinds[1] < kinds[0]
+def agreement(ids, length=30):
+    starts = np.flatnonzero(ids[:200_000] == eot)[:20]
+    texts = [ids[at:at + 2 * length].tolist() for at in starts]
+    ends = generate(model, [text[:length] for text in texts], length,
+                    temperature=0)
+    return [int(np.cumprod(np.equal(end, text[length:])).sum())
+            for end, text in zip(ends, texts)]
+
+both = {"training": agreement(known), "held out": agreement(val)}
+for name, counts in both.items():
+    print(f"{name}: median {np.median(counts):.0f}, most {max(counts)}")
+# A higher median in the training text, or a single story that the
+# model knows to its end: so look at the largest number too.
+assert abs(np.median(both["training"])
+           - np.median(both["held out"])) < 10
 
 # %% [markdown]
 # ### 5. A price for a wrong word

@@ -263,5 +263,5 @@ def _filled(text: str) -> str:
 def _licence(licence: str | None) -> str:
     if licence:
         return f"The weights are published under `{licence}`."
-    return ("None is stated, so nobody but their owner may use these weights. "
+    return ("None is stated: ask their owner before you use these weights. "
             "Which one is\npossible depends on the training text.")
