@@ -742,7 +742,7 @@ show_chart(bill_chart(paid, real, longer, reached, recipes,
 # weights were changed.
 #
 # *Engineering* lasts as far as the machine goes, and a share of the peak depends
-# on the model's width. Exercise 1 tries other shares.
+# on the model's width; exercise 1 tries other shares.
 #
 # *Science* is the bar to doubt. Part of it is a run that leaves its first plateau
 # sooner, which a long run does anyway, and what could be tried here ends far below
@@ -772,14 +772,16 @@ show_chart(bill_chart(paid, real, longer, reached, recipes,
 from course_lib.scaling import plan, published_fit
 
 law = published_fit().fit.law
-rows, grown = [("in 2023", full_size, REAL, law.loss(full_size, REAL))], []
+loss_then, grown = law.loss(full_size, REAL), []
+rows = [("in 2023", full_size, REAL, loss_then)]
 for share in (MFU / 2, MFU):
     now = plan(50, CARD, share)
     rows.append((f"now, at {share:.0%}", now.N, now.D, now.loss))
     grown.append(now.N / full_size)
 show_table([{"for $50": when, "parameters": f"{N / 1e6:.0f}M",
              "times those of 2023": f"{N / full_size:.1f}",
-             "tokens": f"{D / 1e9:.1f}B", "loss, by the law": f"{loss:.2f}"}
+             "tokens": f"{D / 1e9:.1f}B",
+             "loss, by the law": f"{loss:.2f}"}
             for when, N, D, loss in rows])
 
 # %% tags=["remove-cell"]
@@ -930,9 +932,10 @@ show_table(tested(on_books))
 
 # %% tags=["remove-cell"]
 for record in (recorded, on_books):
-    assert [row["line"] for row in tested(record)
-            if row["may be luck"] == "no" and row["gain"][0] == "+"] == [
-        "GPT-2's first weights", "Muon", "rotary positions"]
+    sure = [row["line"] for row in tested(record)
+            if row["may be luck"] == "no" and row["gain"][0] == "+"]
+    assert sure == ["GPT-2's first weights", "Muon",
+                    "rotary positions"]
 
 # %% [markdown]
 # ### 3. A line of your own
