@@ -105,8 +105,8 @@ def width(says):
     return (says["high"] - says["low"]) / 2
 
 
-tried = [(run["forecast"]["low"] < run["loss"] < run["forecast"]["high"],
-          width(run["forecast"])) for run in second["tried"]]
+tried = [(says["low"] < run["loss"] < says["high"], width(says))
+         for run in second["tried"] for says in [run["forecast"]]]
 narrow = [inside for inside, wide in tried
           if wide < 2 * width(second["forecast"])]
 print(f"the second rule tried on the ladder's models, each known at "

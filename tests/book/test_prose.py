@@ -48,10 +48,9 @@ GIVEN = {
         "have 50 dollars", "2 FLOPs", "4 more", "90% of 400 fits",
         "20 tokens per parameter", "and 70% of it", "invent 60 runs",
         "60 of the 60 runs", "90% of the answers", "155M different",
-        "them 7.1 times", "how firmly 240 published runs",
+        "ours has 512 channels", "how firmly 240 published runs",
         "1.1B tokens through 51M", "And 50 dollars", "run paid 50",
-        "90% of the refits", "from 5 to 50 and to 500", "10 billion",
-        "some 700 megabytes", "the 1.1B of 2023"),
+        "90% of the refits", "from 5 to 50 and to 500", "10 billion"),
     "03_tokenizer": (
         "about 3 things", "of the 256 bytes", "all 256 bytes",
         "With 256 bytes", "is 256 entries",
@@ -87,7 +86,7 @@ GIVEN = {
     "07_speaks": (
         "175 billion parameters", "300 billion tokens", "13,000 requests",
         "1.3 billion parameters", "the 175 billion that",
-        "written after 1950"),
+        "until about 2010", "novelist of 1900"),
 }
 EVERYWHERE = (
     "In 2023", "in 2023", "RTX 4090", "of 2023", "the 2023", "The 2023",
