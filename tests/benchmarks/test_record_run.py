@@ -70,14 +70,12 @@ def test_the_recorded_commands_are_those_of_the_run(repo):
 
 def test_the_readme_quotes_the_recorded_model(repo):
     readme = (repo / "README.md").read_text(encoding="utf-8")
-    quoted = " ".join(line.removeprefix(">").strip()
-                      for line in readme.splitlines()
-                      if line.startswith(">")).split("[...]")
+    quoted = " ".join(word for line in readme.splitlines()
+                      if line.startswith(">") for word in line[1:].split())
     record = json.loads((repo / "book/results/long_run.json").read_text())
-    said = " ".join(record["samples"][-1]["texts"][
-        "She looked at him and said,"].split())
-    assert len(quoted) == 2
-    assert all(" ".join(part.split()) in said for part in quoted)
+    texts = record["samples"][-1]["texts"].values()
+    assert len(quoted) > 200
+    assert any(" ".join(text.split()).startswith(quoted) for text in texts)
 
 
 def test_the_shipped_model_is_the_recorded_one(repo):
