@@ -35,8 +35,25 @@ def compile_whole(model: GPT, backend: str = "inductor") -> None:
                                  backend=backend)
 
 
-def compiled_loss(model: GPT, rows: int, precision,
-                  backend: str = "inductor"):
+def repeatable(graph, inputs):
+    """torch's compiler, but for the gradient of an embedding: its own code
+    has threads add to one row in the order in which they come, so that no
+    two runs end in the same bits. PyTorch's operator does not."""
+    from torch._functorch import config
+    from torch._inductor.compile_fx import compile_fx  # slow to import
+    from torch._inductor.decomposition import select_decomp_table
+    from torch._inductor.lowering import make_fallback
+
+    gradient = torch.ops.aten.embedding_dense_backward
+    make_fallback(gradient, warn=False)
+    kept = {op: how for op, how in select_decomp_table().items()
+            if op is not gradient.default}
+    # this cache does not ask how a graph was decomposed
+    with config.patch(enable_autograd_cache=False):
+        return compile_fx(graph, inputs, decompositions=kept)
+
+
+def compiled_loss(model: GPT, rows: int, precision, backend=repeatable):
     """`loss(ids, targets, last)` of a model on a CPU, compiled with its head
     for `rows` rows. Raises RuntimeError where that fails: there may be no
     C++ compiler."""
@@ -48,7 +65,9 @@ def compiled_loss(model: GPT, rows: int, precision,
             value = loss(ids, ids)
         value.backward()
     except Exception as error:  # whatever a compiler may say
-        why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        # the first line names the backend, the second what it said
+        why = (" ".join(str(error).split("\n", 2)[:2]).strip()
+               or type(error).__name__)
         raise RuntimeError(f"the loss cannot be compiled: {why}") from error
     finally:
         model.zero_grad(set_to_none=True)

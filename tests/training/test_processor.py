@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 import tiny
 import torch
+from torch._inductor import config as inductor
 
 from course_lib.cli import main as cli
 from course_lib.presets import load_preset
@@ -174,10 +175,10 @@ print(json.dumps(dict(eager=100) if asked
 
 
 def test_without_a_compiler_a_run_goes_on_and_says_so(
-        run, monkeypatch, capsys):
+        run, capsys):
     torch.compiler.reset()
-    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("/no/compiler",))
-    result = run.train(compiles=True, progress=False)
+    with inductor.patch({"cpp.cxx": ("/no/compiler",)}):
+        result = run.train(compiles=True, progress=False)
     assert result.step == run.preset.steps
     said = capsys.readouterr().err.splitlines()
     assert len([line for line in said if "going on without: the loss cannot "
@@ -186,23 +187,37 @@ def test_without_a_compiler_a_run_goes_on_and_says_so(
         "compiles"]
 
 
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.mark.slow
-def test_a_compiled_run_resumes_to_the_bit(run, prepared, tmp_path):
+def test_a_compiled_run_resumes_to_the_bit(two_threads, tmp_path):
     """In another process, which compiles anew; and it is no other run than
     the uncompiled one, but for rounding."""
-    whole, plain = (open_run(shutil.copytree(prepared, tmp_path / name))
-                    for name in ("whole", "plain"))
+    model = replace(tiny.PRESET.model, dropout=0.0)  # drawn otherwise
+    made = tiny.make_run(tmp_path, replace(tiny.PRESET, model=model)).folder
+    run, whole, plain = (open_run(shutil.copytree(made, tmp_path / name))
+                         for name in ("stopped", "whole", "plain"))
+    torch.compiler.reset()
     result = whole.train(compiles=True, progress=False)
     run.train(compiles=True, stop_at=17, progress=False)
     subprocess.run([sys.executable, "-c", (
         "import sys; from course_lib.runs import open_run; "
         "open_run(sys.argv[1]).train(progress=False)"), str(run.folder)],
-        check=True, env={**os.environ, "TQDM_DISABLE": "1"})
+        check=True, env={**os.environ, "TQDM_DISABLE": "1",
+                         "OMP_NUM_THREADS": "2"})
     assert tiny.bits(run.folder) == tiny.bits(whole.folder)
+    assert json.loads((whole.folder / "settings.json").read_text())[
+        "compiles"]
     assert not [r for r in run.log if "note" in r]
-    other = plain.train(progress=False)
+    other = plain.train(compiles=False, progress=False)
     assert result.evaluation.loss == pytest.approx(other.evaluation.loss,
-                                                   abs=1e-3)
+                                                   abs=1e-5)
 
 
 def test_a_change_of_mind_about_compiling_is_noted(run, monkeypatch):
