@@ -20,6 +20,14 @@ from course_lib.sharing.talk import PROMPT, SENTENCE, inline
 
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 375, "height": 740}
 WRITTEN = "document.querySelector('.gpt-text').textContent"
+# a text that the model ends before it is long is begun again
+LONG_ENOUGH = """() => {
+  if (document.querySelector('.gpt-written').textContent.length > 60)
+    return true;
+  const ended = document.querySelector('.gpt-status').textContent;
+  if (ended === 'It ended the text.')
+    document.querySelector('.gpt-again').click();
+}"""
 
 
 @pytest.fixture(scope="module", params=["gpt2", "modern"])
@@ -89,8 +97,7 @@ def test_a_prompt_is_continued(opened, run):
     opened.fill(".gpt-prompt", "the cat saw")
     opened.keyboard.press("Tab")  # to the button
     opened.keyboard.press("Enter")
-    opened.wait_for_function("document.querySelector('.gpt-written')"
-                             ".textContent.length > 60")
+    opened.wait_for_function(LONG_ENOUGH)
     stop(opened)
     text = opened.evaluate(WRITTEN)
     assert text.startswith("the cat saw")
