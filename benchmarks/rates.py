@@ -2,15 +2,15 @@
 from D tokens? Sweeps, for a rule.
 
     python benchmarks/rates.py BOOKS --name books [--scale evening]
-        [--recipe modern] [--start 0.008] [--workers 2]
+        [--recipe modern] [--start 0.008] [--workers 2] [--threads 1]
         --points 2/64/2:1.6e6:1024,1/12/1:300e3:128
 
 A point is a size of model, a number of tokens and a batch. At each, the rate
 goes up or down by factors of two until the best lies between two others; a
 parabola through the three in the logarithm of the rate says where the bottom
-is, and how much a factor of two off costs. Points share the processors, a
-thread each. Writes book/results/rates_NAME.json after every point; what it
-holds is not done again.
+is, and how much a factor of two off costs. Points share the processors.
+Writes book/results/rates_NAME.json after every point; what it holds is not
+done again.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from course_lib.cli.arguments import number
 from course_lib.machine.files import write_json
 from course_lib.machine.origin import provenance
 from course_lib.model.cost import count_parameters, flops_per_token
@@ -32,6 +33,7 @@ from course_lib.presets import Preset, load_preset
 from course_lib.recipes import find_recipe
 from course_lib.runs import open_run, prepare
 from course_lib.scaling.hyperparameters import PUBLISHED
+from course_lib.scaling.ladder import VALIDATION
 from course_lib.showing.page import RESULTS
 from course_lib.stages import home
 from course_lib.text.corpus import load_corpus
@@ -39,7 +41,6 @@ from course_lib.training.log import Diverged
 from course_lib.training.processor import number_format
 from course_lib.training.trainer import train
 
-MEASURED_ON = 131_072  # held-out tokens
 FACTOR, MOST = 2.0, 7  # between rates; runs at a point
 
 
@@ -62,10 +63,11 @@ class Point:
                        warmup_steps=min(base.warmup_steps, steps // 10))
 
 
-def sweep(folder: Path, base: Preset, point: Point,
-          start: float | None) -> dict:
-    """Losses of a point by rate, until the best is between two others."""
-    torch.set_num_threads(1)
+def sweep(folder: Path, base: Preset, point: Point, start: float | None,
+          threads: int, validation: int) -> dict:
+    """Losses of a point by rate, on `validation` held-out tokens, until the
+    best is between two others."""
+    torch.set_num_threads(threads)
     run, losses = open_run(folder), {}
     model = point.preset(base, 1.0).model
     N = count_parameters(model)
@@ -80,7 +82,7 @@ def sweep(folder: Path, base: Preset, point: Point,
             result = train(
                 None, point.preset(base, rate), run.train_tokens,
                 run.measured_tokens, evaluate_at=(),
-                final_tokens=MEASURED_ON, progress=False)
+                final_tokens=validation, progress=False)
             losses[rate] = result.evaluation.loss
         except Diverged:
             losses[rate] = math.inf
@@ -136,6 +138,10 @@ def main():
     parser.add_argument("--start", type=float, help="rate to begin at; the "
                         "step law's without")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--threads", type=int, default=1, help="of each "
+                        "worker (%(default)s)")
+    parser.add_argument("--validation", type=number, default=VALIDATION,
+                        help="held-out tokens to measure on (%(default)s)")
     options = parser.parse_args()
     base = find_recipe(options.recipe).at(load_preset(options.scale))
     home().mkdir(parents=True, exist_ok=True)
@@ -148,13 +154,15 @@ def main():
     missing = [point for point in options.points
                if asdict(point) not in [each["point"] for each in done]]
     with ProcessPoolExecutor(options.workers, get_context("spawn")) as pool:
-        jobs = [pool.submit(sweep, folder, base, point, options.start)
+        jobs = [pool.submit(sweep, folder, base, point, options.start,
+                            options.threads, options.validation)
                 for point in missing]
         for job in as_completed(jobs):
             done.append(job.result())
             print(done[-1], flush=True)
             write_json(path, dict(
                 recipe=options.recipe, scale=options.scale, points=done,
+                measured_on=options.validation,
                 provenance=provenance("cpu", number_format(
                     "cpu", base.model))))
 
