@@ -69,6 +69,7 @@ def test_pairs_are_counted_by_kind_and_together(prepared):
 
 def test_a_record_of_copies(run, tmp_path, monkeypatch):
     monkeypatch.setattr(copies, "TOKENS", 30)
+    monkeypatch.setattr(copies, "BEGUN", 5)
     monkeypatch.setattr(type(run), "model", lambda self: GPT(
         tiny.PRESET.model).eval())
     record = copies.record(run, 1500)
@@ -77,6 +78,27 @@ def test_a_record_of_copies(run, tmp_path, monkeypatch):
     assert kinds["training passages"]["lengths"] == [30] * copies.TEXTS
     assert max(kinds["samples"]["lengths"]) < 30
     assert len(kinds["held-out passages"]["longest"]) == copies.SHOWN
+    assert {len(lengths) for lengths in record["kept"].values()} == {
+        copies.TEXTS}
+
+
+def test_how_far_a_model_keeps_to_a_text(run, monkeypatch):
+    """One that knows some of it by heart is told from one that does not."""
+    monkeypatch.setattr(copies, "TOKENS", 12)
+    monkeypatch.setattr(copies, "BEGUN", 5)
+    read = copies.have_been_read(run)
+    assert len({tuple(text) for text in read}) > 1
+    known = run.train_tokens.ids.tolist()
+    assert all(text in (known[at:at + 12] for at in range(len(known)))
+               for text in read[::8])
+
+    def by_heart(model, prompts, count, temperature):
+        assert temperature == 0 and count == 7
+        return [text[5:8] + [-1] + text[9:] if number % 2 else text[5:]
+                for number, text in enumerate(read)]
+
+    monkeypatch.setattr(copies, "generate", by_heart)
+    assert copies.kept_to(None, read)[:4] == [7, 3, 7, 3]
 
 
 def test_what_the_harness_is_given(prepared, tmp_path):
