@@ -669,12 +669,12 @@ assert 1.7 < (books["rows"][-1]["flop_per_token"]
 # A budget pays for text, however it is cut. So costs are compared per byte,
 #
 # $$
-# \text{FLOP per byte} =
-# \frac{\text{FLOP per token}(V)}{\text{bytes per token}(V)},
+# \frac{\text{FLOP}}{\text{byte}} =
+# \frac{\text{FLOP}}{\text{token}} \bigg/ \frac{\text{bytes}}{\text{token}},
 # $$ (eq-flop-per-byte)
 #
-# and {eq}`eq-flop-per-byte` has a minimum: small vocabularies pay with more
-# tokens, large ones with a costlier head.
+# Both on the right grow with V, and {eq}`eq-flop-per-byte` has a minimum: small
+# vocabularies pay with more tokens, large ones with a costlier head.
 
 # %% mystnb={"figure": {"caption": "What a byte of books costs in training, for the full model with different vocabularies. The circle marks the cheapest of those tried, the star 50,304.", "name": "fig-flop-per-byte"}, "image": {"alt": "FLOP per byte of text for the full model against vocabulary size on a logarithmic axis. The curve falls to a minimum at medium sizes, marked by a circle, and rises again towards 50,304, marked by a star."}} tags=["hide-input"]
 cost = [row["flop_per_token"] / row["bytes_per_token"] / 1e6
