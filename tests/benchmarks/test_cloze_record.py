@@ -5,12 +5,13 @@ import sys
 
 import cloze
 import copies
+import harness
 import pytest
 import tiny
 import torch
 from harness import TASKS, write
 
-from course_lib.measuring.evaluation import documents
+from course_lib.measuring.evaluation import documents, evaluate_text
 from course_lib.measuring.minimal_pairs import pairs_of
 from course_lib.model.gpt import GPT
 from course_lib.runs import open_run
@@ -113,3 +114,28 @@ def test_what_the_harness_is_given(prepared, tmp_path):
         path.name for path in TASKS.glob("*.yaml")}
     for line in (tmp_path / "cloze.jsonl").read_text().splitlines():
         assert json.loads(line).keys() == {"passage", "word"}
+
+
+def test_the_harness_beside_the_course(prepared, tmp_path, monkeypatch):
+    """For the items that it says it has read, and none but with its own
+    results."""
+    run, model = open_run(prepared), GPT(tiny.PRESET.model).eval()
+    texts = list(documents(run.train_tokens, run.tokenizer))  # long enough
+    monkeypatch.setattr(harness, "documents", lambda *_: texts)
+    given = run, tmp_path, model, run.tokenizer, 4, 4
+    with pytest.raises(FileNotFoundError, match="--output_path"):
+        harness.beside(*given)
+    names = ("books_held_out", "bits_per_byte"), ("books_cloze", "acc"), (
+        "books_pairs", "acc")
+    (tmp_path / "results_1.json").write_text(json.dumps(dict(
+        lm_eval_version="0.4", results={
+            task: {f"{figure},none": 0.5} for task, figure in names},
+        **{"n-samples": {task: dict(effective=2) for task, _ in names}})))
+    found = harness.beside(*given)
+    alone = evaluate_text(model, run.tokenizer, texts[:2], by_document=True)
+    assert found["tasks"][0] == dict(
+        task="books_held_out", figure="bits_per_byte", count=2, harness=0.5,
+        course=alone.bits_per_byte)
+    assert found["bytes"] == sum(len(each.encode()) for each in texts[:2])
+    assert {row["harness"] for row in found["tasks"]} == {0.5}
+    assert all(0 <= row["course"] <= 1 for row in found["tasks"][1:])
