@@ -1,4 +1,4 @@
-"""A run's held-out text, for lm-evaluation-harness to read offline.
+"""What lm-evaluation-harness finds of a model, beside the course's own.
 
     python benchmarks/harness.py RUN --to FOLDER
     cd FOLDER
@@ -98,7 +98,8 @@ if __name__ == "__main__":
     options = parser.parse_args()
     given = open_run(options.run), options.to
     if options.beside:
-        both = beside(*given, *load_hf(options.beside), options.count,
+        model, tokenizer = load_hf(options.beside)
+        both = beside(*given, model.float(), tokenizer, options.count,
                       options.pairs)
         write_json(RESULTS / "harness.json", both)
         print(to_json(both["tasks"]))
