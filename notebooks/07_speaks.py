@@ -362,6 +362,37 @@ assert far["high"] < 0.5
 # told nothing but the next token, and has learned that a verb agrees with a noun,
 # and with which.
 #
+# ## Would others count the same?
+#
+# The figures that papers print mostly come from one program, the Language Model
+# Evaluation Harness {cite}`gao2024`. It was given the model that ships with this
+# book, and the three tests as files in its own format (`book/harness` has them).
+
+# %%
+outside = load_result("harness.json")
+named = {"books_held_out": "bits per byte, of books",
+         "books_cloze": "right words, of passages",
+         "books_pairs": "right sentences, of pairs"}
+show_table([{"test": f"{named[row['task']]}: {row['count']}",
+             "the harness": f"{row['harness']:.4f}",
+             "this book": f"{row['course']:.4f}"}
+            for row in outside["tasks"]])
+across = outside["bits_per_byte_across"]
+print(f"the same books as one text: {across:.4f} bits per byte")
+
+# %% tags=["remove-cell"]
+for row in outside["tasks"]:
+    assert abs(row["harness"] - row["course"]) < 1e-6
+assert abs(across - outside["tasks"][0]["course"]) < 0.001
+
+# %% [markdown]
+# They agree to the last digit. To compare bits per byte with others, ask what was
+# counted. The harness reads each book by itself and does not count end-of-text, and
+# so this book has done for the table, as `course evaluate --by-document` does.
+# Everywhere else windows go on across books, and end-of-text is a token like any
+# other. With whole books that is all but the same. Texts that end often would
+# show it.
+#
 # ## Has it learned by heart?
 #
 # Does it write, or does it repeat its books? The longest piece that a text shares
