@@ -438,8 +438,8 @@ assert abs(averages[0] - averages[1]) < 1
 
 # %% [markdown]
 # In forty passages of each it goes no further with what it has read than with what
-# it has not: none of them is known by heart. That is what one would expect of less than one pass. A model that
-# had read its books ten times would be another matter
+# it has not: none of them is known by heart. That is what one would expect of less
+# than one pass. A model that had read its books ten times would be another matter
 # ({ref}`overfitting <learning-by-heart>`).
 #
 # ## What it says
