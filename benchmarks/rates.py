@@ -10,10 +10,11 @@ goes up or down by factors of two until the best lies between two others; a
 parabola through the three in the logarithm of the rate says where the bottom
 is, and how much a factor of two off costs. Points share the processors.
 Writes book/results/rates_NAME.json after every point; what it holds is not
-done again.
+done again, nor a rate that an interrupted point has already measured.
 """
 
 import argparse
+import hashlib
 import json
 import math
 import os
@@ -26,7 +27,7 @@ import numpy as np
 import torch
 
 from course_lib.cli.arguments import number
-from course_lib.machine.files import write_json
+from course_lib.machine.files import read_object, write_json
 from course_lib.machine.origin import provenance
 from course_lib.model.cost import count_parameters, flops_per_token
 from course_lib.presets import Preset, load_preset
@@ -68,7 +69,12 @@ def sweep(folder: Path, base: Preset, point: Point, start: float | None,
     """Losses of a point by rate, on `validation` held-out tokens, until the
     best is between two others."""
     torch.set_num_threads(threads)
-    run, losses = open_run(folder), {}
+    run = open_run(folder)
+    same = hashlib.sha256(repr((base, point, validation)).encode())
+    kept = folder / f"losses-{same.hexdigest()[:12]}.json"
+    losses = {float(rate): math.inf if loss is None else loss
+              for rate, loss in read_object(kept).items()
+              } if kept.is_file() else {}
     model = point.preset(base, 1.0).model
     N = count_parameters(model)
     start = start or PUBLISHED["li_2025"].rate(N.without_embedding,
@@ -86,6 +92,7 @@ def sweep(folder: Path, base: Preset, point: Point, start: float | None,
             losses[rate] = result.evaluation.loss
         except Diverged:
             losses[rate] = math.inf
+        write_json(kept, losses)
 
     measure(at)
     for rate in (at / FACTOR, at * FACTOR):
