@@ -8,7 +8,7 @@ from D tokens? Sweeps, for a rule.
 A point is a size of model, a number of tokens and a batch. At each, the rate
 goes up or down by factors of two until the best lies between two others; a
 parabola through the three in the logarithm of the rate says where the bottom
-is, and how much a factor of two off costs. Points share the processors.
+is, and how much a factor of two off costs. Runs share the processors.
 Writes book/results/rates_NAME.json after every point; what it holds is not
 done again, nor a rate that an interrupted point has already measured.
 """
@@ -18,7 +18,11 @@ import hashlib
 import json
 import math
 import os
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import (
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    as_completed,
+)
 from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -64,47 +68,66 @@ class Point:
                        warmup_steps=min(base.warmup_steps, steps // 10))
 
 
-def sweep(folder: Path, base: Preset, point: Point, start: float | None,
-          threads: int, validation: int) -> dict:
-    """Losses of a point by rate, on `validation` held-out tokens, until the
-    best is between two others."""
+def measure(folder: Path, preset: Preset, threads: int,
+            validation: int) -> float:
+    """The loss on `validation` held-out tokens."""
     torch.set_num_threads(threads)
     run = open_run(folder)
-    same = hashlib.sha256(repr((base, point, validation)).encode())
-    kept = folder / f"losses-{same.hexdigest()[:12]}.json"
-    losses = {float(rate): math.inf if loss is None else loss
-              for rate, loss in read_object(kept).items()
-              } if kept.is_file() else {}
+    try:
+        return train(None, preset, run.train_tokens, run.measured_tokens,
+                     evaluate_at=(), final_tokens=validation,
+                     progress=False).evaluation.loss
+    except Diverged:
+        return math.inf
+
+
+def first_rate(point: Point, base: Preset, start: float | None) -> float:
+    """A power of two: `start`, or what the step law says."""
+    N = count_parameters(point.preset(base, 1.0).model)
+    return 2.0 ** round(math.log2(start or PUBLISHED["li_2025"].rate(
+        N.without_embedding, point.tokens)))
+
+
+def next_rates(losses: dict, first: float) -> list[float]:
+    """What to measure until the best is between two others."""
+    rates = [first, first / FACTOR, first * FACTOR]
+    if losses.keys() >= set(rates):
+        best = min(losses, key=losses.get)
+        rates = [best / FACTOR, best * FACTOR]
+    missing = [rate for rate in rates if rate not in losses]
+    return missing[:MOST - len(losses)]
+
+
+def summary(point: Point, base: Preset, losses: dict) -> dict:
+    """What the file holds of a point."""
     model = point.preset(base, 1.0).model
-    N = count_parameters(model)
-    start = start or PUBLISHED["li_2025"].rate(N.without_embedding,
-                                               point.tokens)
-    at = 2.0 ** round(math.log2(start))
-
-    def measure(rate):
-        if rate in losses:
-            return
-        try:
-            result = train(
-                None, point.preset(base, rate), run.train_tokens,
-                run.measured_tokens, evaluate_at=(),
-                final_tokens=validation, progress=False)
-            losses[rate] = result.evaluation.loss
-        except Diverged:
-            losses[rate] = math.inf
-        write_json(kept, losses)
-
-    measure(at)
-    for rate in (at / FACTOR, at * FACTOR):
-        measure(rate)
-    while len(losses) < MOST:
-        best, rates = min(losses, key=losses.get), sorted(losses)
-        if best not in (rates[0], rates[-1]):
-            break
-        measure(best / FACTOR if best == rates[0] else best * FACTOR)
-    return dict(point=asdict(point), N=N.total, flop=point.tokens
-                * flops_per_token(model), **bottom(losses),
+    return dict(point=asdict(point), N=count_parameters(model).total,
+                flop=point.tokens * flops_per_token(model), **bottom(losses),
                 losses={str(rate): losses[rate] for rate in sorted(losses)})
+
+
+def measured(path: Path) -> dict:
+    """Losses by rate that an interrupted sweep has left."""
+    if not path.is_file():
+        return {}
+    return {float(rate): math.inf if loss is None else loss
+            for rate, loss in read_object(path).items()}
+
+
+def sweep(folder: Path, base: Preset, point: Point, options,
+          pool: ProcessPoolExecutor) -> dict:
+    """Measure a point's rates, those at hand at once."""
+    same = hashlib.sha256(repr((base, point, options.validation)).encode())
+    path = folder / f"losses-{same.hexdigest()[:12]}.json"
+    first, losses = first_rate(point, base, options.start), measured(path)
+    while rates := next_rates(losses, first):
+        jobs = {pool.submit(measure, folder, point.preset(base, rate),
+                            options.threads, options.validation): rate
+                for rate in rates}
+        for job in as_completed(jobs):
+            losses[jobs[job]] = job.result()
+            write_json(path, losses)
+    return summary(point, base, losses)
 
 
 def bottom(losses: dict) -> dict:
@@ -160,9 +183,9 @@ def main():
     done = json.loads(path.read_text())["points"] if path.is_file() else []
     missing = [point for point in options.points
                if asdict(point) not in [each["point"] for each in done]]
-    with ProcessPoolExecutor(options.workers, get_context("spawn")) as pool:
-        jobs = [pool.submit(sweep, folder, base, point, options.start,
-                            options.threads, options.validation)
+    with (ProcessPoolExecutor(options.workers, get_context("spawn")) as pool,
+          ThreadPoolExecutor(len(missing) or 1) as points):
+        jobs = [points.submit(sweep, folder, base, point, options, pool)
                 for point in missing]
         for job in as_completed(jobs):
             done.append(job.result())
