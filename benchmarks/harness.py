@@ -2,16 +2,18 @@
 
     python benchmarks/harness.py RUN --to FOLDER
     cd FOLDER
-    lm_eval --model hf --model_args pretrained=MODEL,dtype=float32 \\
-        --include_path . --tasks books_held_out,books_cloze,books_pairs \\
-        --output_path results
+    lm_eval --model hf --include_path . --output_path results \\
+        --model_args pretrained=MODEL,dtype=float32,max_length=256 \\
+        --tasks books_cloze,books_pairs
+    ... and the same with --tasks books_held_out --limit 4
     python benchmarks/harness.py RUN --to FOLDER --beside MODEL
 
 MODEL is a folder that `course export` made. The harness (`pip install
 "lm_eval[hf]"`, in an environment of its own) takes its tasks from
-book/harness/, and its figures are to be those of `course evaluate
---by-document` and of benchmarks/cloze.py: the last command computes these for
-what the harness has read, and records both in book/results/harness.json.
+book/harness/; its windows are `max_length` long, and all 75 books would take
+it an hour. Its figures are to be those of `course evaluate --by-document` and
+of benchmarks/cloze.py: the last command computes these for what the harness
+has read, and records both in book/results/harness.json.
 """
 
 import argparse
