@@ -32,10 +32,6 @@ PROVENANCE = ("device", "threads", "precision", "torch", "python", "commit",
               "command", "date")
 # What one script wrote more than once, told apart.
 WHAT = {
-    "generation": "Tokens per second of generation, one text at a time, "
-                  "beside other ways to do it.",
-    "generation_batch": "Tokens per second of generation, sixteen texts at a "
-                        "time.",
     "ladder_evening_modern": "A ladder of small models on real books, by the "
                              "modern recipe.",
     "ladder_first_books": "The first edition's ladder on real books, whose "
