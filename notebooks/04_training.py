@@ -810,8 +810,8 @@ assert own[-1] < own[lowest] - 0.5
 #   raise in a single pass, and may lower in many.
 #
 # Where the training and the held-out loss lie on each other there is nothing to
-# cure. A model that sees nothing twice cannot overfit, and dropout only slows
-# it down ([chapter 6](06_cheaper.ipynb) measures by how much).
+# cure. A model that sees nothing twice has nothing to learn by heart, and dropout
+# takes away what it could learn with ([chapter 6](06_cheaper.ipynb) leaves it out).
 #
 # ## How to read a bad loss curve
 #
