@@ -472,11 +472,11 @@ show_table([{"recipe": name, "predicted": f"{says.loss:.2f}",
 # the run ends above it. Either the learning rate is wrong for a run of this size,
 # or the law is wrong out here. `gpt2` was tried again at half the rate and gained
 # a hundredth of a nat; `modern`, whose bet was lost, was not, so its rate stays
-# under suspicion. So does the law: a grammar can be learned outright, and the
-# loss then stops falling. Also, a row that begins in the middle of a story hides
-# some of what a reader would know, so that the floor within reach lies above the
-# exact entropy. The small runs were too far above it to see either. A law knows
-# the range that it was fitted to.
+# under suspicion. So does the floor: a row that begins in the middle of a story
+# hides some of what a reader would know, so that what is within reach lies above
+# the exact entropy. [The notes to chapter 2](notes_scaling.ipynb) work out by how
+# much, and with that the interval would have held the run. The small runs were too
+# far above the floor to see it.
 
 # %% tags=["remove-cell"]
 assert all(bet.low < end < bet.high for end in ends["baseline"])

@@ -19,6 +19,7 @@ from itertools import count as counting
 from course_lib.stories import plots as stories_plots
 from course_lib.stories import words as stories_words
 from course_lib.stories.grammar import Grammar
+from course_lib.stories.states import States
 
 
 @cache
@@ -56,8 +57,13 @@ def stories(count: int | None = None, seed: int = 0,
 
 
 @cache
+def _states():
+    return States(grammar())
+
+
+@cache
 def _expected():
-    return grammar().expected()
+    return _states().expected()
 
 
 def entropy_bits() -> float:
@@ -77,6 +83,16 @@ def entropy_bits_per_byte() -> float:
     tends to when end-of-text counts in bits and as zero bytes.
     """
     return entropy_bits() / mean_bytes()
+
+
+@cache
+def hidden_bits() -> float:
+    """What a window that begins at a random byte hides, in bits, at most.
+
+    A model that sees no more than the window pays up to so much more for
+    it, in all, than the entropy.
+    """
+    return _states().hidden()
 
 
 def log2_probability(text: str) -> float:

@@ -13,19 +13,18 @@ asked for with a capital (`{hero.He}`, `{Elder}`) is written with one, and
 
 One machine, `Grammar.advance`, writes text up to the next choice. Three
 callers answer its choices: a random one samples texts, one that tries
-every option finds the derivations of a text, and one that merges options
-on which no later probability depends computes
+every option finds the derivations of a text, and `states.py`, which merges
+options on which no later probability depends, computes
 
     H(state) = h(p) + sum over options of p * H(next state)
 
-exactly, in bits, and the expected number of bytes in the same pass.
+exactly, in bits, and the expected number of bytes.
 """
 
 import math
 import re
 from bisect import bisect_right
 from dataclasses import dataclass
-from functools import cache
 from itertools import accumulate
 
 
@@ -244,53 +243,6 @@ class Grammar:
                         else Atom(key, texts, size))
             merged.append((total, fields))
         return merged
-
-    def expected(self):
-        """Exact expected (bits, bytes) of a text.
-
-        The recursion of the module's docstring. A state is what is left
-        to write with the classes, not the identities, of the choices it
-        may still ask for; so a few thousand states stand for all texts.
-        """
-        classes = cache(self.classes)
-        known = {}
-
-        @cache
-        def reach(name):
-            choice = self.choices[name]
-            return {name, *choice.mates}.union(*(
-                reach(piece[0]) for option in choice.options
-                for pieces in option.values() for piece in pieces
-                if type(piece) is tuple))
-
-        def visit(stack, memory):
-            written = sum(
-                piece.size if type(piece) is Atom else len(piece.encode())
-                for piece in self.advance(stack, memory))
-            if not stack:
-                return 0.0, written
-            names = set().union(*(reach(piece[0]) for piece in stack
-                                  if type(piece) is tuple))
-            memory = {name: fields for name, fields in memory.items()
-                      if name in names}
-            state = (tuple(stack), frozenset(
-                (name, id(fields)) for name, fields in memory.items()))
-            if state not in known:
-                choice = self.choices[stack[-1][0]]
-                taken = sum(mate in memory for mate in choice.mates)
-                bits = (math.log2(len(choice.options) - taken)
-                        if choice.mates else
-                        -sum(p * math.log2(p) for p in choice.weights))
-                size = 0.0
-                for p, fields in classes(choice):
-                    rest = visit(stack[:], memory | {choice.name: fields})
-                    bits += p * rest[0]
-                    size += p * rest[1]
-                known[state] = bits, size
-            bits, size = known[state]
-            return bits, written + size
-
-        return visit([("story", "name")], {})
 
 
 def _capital(text):

@@ -7,6 +7,7 @@ import random
 import re
 import statistics
 import time
+from collections import Counter
 from functools import cache
 
 import pytest
@@ -22,6 +23,7 @@ from course_lib.stories.generator import (
     story,
 )
 from course_lib.stories.grammar import Grammar
+from course_lib.stories.states import States
 
 PINNED = (
     "75af0afd774f8f62a9ef0ed26482e6cbf0c8bee65b3ffb59efbc499d69506e0d")
@@ -55,7 +57,7 @@ def mentioned(grammar, stack):
 def structural_states(grammar):
     """Every reachable (stack, memory) with a choice on top, merged by class.
 
-    What `Grammar.expected` walks, written once more: a bug there and the
+    What `States` walks, written once more: a bug there and the
     same bug here would have to be made twice.
     """
     classes = cache(grammar.classes)
@@ -345,7 +347,7 @@ def test_a_small_grammar_enumerated():
     assert len(found) == len({text for text, _ in found}) == 168
     p = [2**bits for _, bits in found]
     assert math.fsum(p) == pytest.approx(1, abs=1e-12)
-    bits, size = grammar.expected()
+    bits, size = States(grammar).expected()
     assert bits == pytest.approx(-math.fsum(x * math.log2(x) for x in p))
     assert size == pytest.approx(math.fsum(
         x * len(text) for x, (text, _) in zip(p, found, strict=True)))
@@ -369,8 +371,37 @@ def test_a_small_grammar_by_hand():
     first = (log(3) + h(2, 1) + 1 + h(1, 2) + 1 / 3 * (log(2) + h(1, 5, 2))
              + 2 / 3 * (log(2) + 1 + 1 / 2 * 1))
     second = 1 + log(3) + log(2) + h(1, 3)
-    assert small().expected()[0] == pytest.approx(
+    assert States(small()).expected()[0] == pytest.approx(
         h(3, 1) + 3 / 4 * first + 1 / 4 * second)
+
+
+def told_by_the_past(grammar) -> float:
+    """Mutual information, in bits, of the text before a random byte and the
+    text from there on, by writing down every text."""
+    found = [(text, 2**bits) for text, bits in grammar.derivations()]
+    total = math.fsum(p * len(text) for text, p in found)
+    cuts = [(text[:at], text[at:], p / total)
+            for text, p in found for at in range(len(text))]
+    past, future = Counter(), Counter()
+    for before, after, p in cuts:
+        past[before] += p
+        future[after] += p
+    return math.fsum(p * math.log2(p / past[before] / future[after])
+                     for before, after, p in cuts)
+
+
+def test_a_window_hides_no_more_than_the_bound_and_little_less():
+    four = {"hero": [dict(name=name) for name in ("Ann", "Ben", "Eve", "Ida")]}
+    told = {}
+    for text in ("Ann [ran|sat|hid] there.", "{hero} ran. He [hid|sat].",
+                 "{hero} ran. {hero} [hid|sat]."):
+        one = Grammar({"story": [(1, text)]}, four if "hero" in text else {})
+        told[text] = told_by_the_past(one)
+        assert told[text] <= States(one).hidden() < told[text] + 0.3
+    _, forgotten, named_again = told.values()
+    assert named_again > forgotten + 1
+    few = told_by_the_past(small())
+    assert few <= States(small()).hidden() < few + 0.6
 
 
 def test_a_grammar_that_names_nothing_is_refused():
