@@ -213,16 +213,7 @@ assert torch.allclose(z.grad, by_hand)
 # Training is a loop of three moves. Take some pairs, a {term}`batch`; compute
 # the loss; move every number in the table a little against its gradient. The
 # {term}`learning rate` says how far. Too small and you wait; too large and you
-# overshoot.
-#
-# :::{admonition} Predict
-# :class: hint
-# All logits start at zero. What will the first loss be?
-#
-# - zero
-# - the natural logarithm of V
-# - infinite
-# :::
+# overshoot. All logits start at zero.
 
 # %%
 table = torch.zeros(V, V, requires_grad=True)
@@ -252,9 +243,7 @@ plt.legend();
 
 # %% [markdown]
 # The curve of {numref}`fig-primer-loss` starts at $\ln V$, because the softmax
-# of equal logits gives equal probabilities.
-#
-# It falls fast and then slowly. Common pairs are learned first, because they
+# of equal logits gives equal probabilities. It falls fast and then slowly. Common pairs are learned first, because they
 # are most of every batch; the rare ones wait. You will see this shape again for
 # every model in the book. This is the loss on the text that we put aside:
 

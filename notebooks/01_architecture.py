@@ -381,7 +381,7 @@ show_source(Attention)
 #
 # Once the weights are given, what a position fetches is linear in the values. What
 # it does with it afterwards should not be linear too, or there are questions that
-# it cannot answer. Is *exactly one* of two things so? (An opening quotation mark
+# it cannot answer. Is *exactly one* of two things true? (An opening quotation mark
 # was seen, or a closing one, but not both.) These are the four cases, and the best
 # that any linear map can do with them:
 
@@ -472,7 +472,7 @@ for gain in (0.5, 0.9, 1.0, 1.1, 2.0):
 # factor of two is not, and no one can promise that training keeps every matrix
 # within ten per cent.
 #
-# {term}`Layer norm <layer norm>` {cite}`ba2016` makes it unnecessary: before
+# With {term}`layer norm` {cite}`ba2016` nobody has to promise it: before
 # each attention and each MLP, shift the C channels of a position to mean zero,
 # scale them to variance one, and let two learned vectors, $g$ and $b$, set scale
 # and shift afterwards:
@@ -634,11 +634,12 @@ print(f"{full.vocab_size * full.n_embd:,} more parameters")
 #
 # Before training, weights are random, and how large these *first weights* are
 # (the {term}`initialization`) matters. GPT-2 draws matrices from a normal
-# distribution with standard deviation 0.02, and starts biases at zero. Nothing
-# singles that number out: where norms stand before every part, a simple choice
-# will do. (OpenAI's code has half of it for positions; this book, like
-# `transformers`, has not.) PyTorch's own default draws embeddings with standard
-# deviation 1, and the recipe of 2023 left it at that.
+# distribution with standard deviation 0.02, and starts biases at zero. The exact
+# number does not matter: where norms stand before every part, anything small will
+# do. (OpenAI's code has half of it for positions; this book, like `transformers`,
+# has not.) PyTorch's own default draws embeddings with standard deviation 1. (The
+# recipe of 2023 had it for positions; what that did, [chapter 6](06_cheaper.ipynb)
+# shows.)
 #
 # :::{admonition} Predict
 # :class: hint
@@ -883,13 +884,14 @@ show_table([
 # %% [markdown]
 # A head with much weight on the token before gives the next layer pairs of tokens
 # to work with, where the primer knew one token. Where *most* is far above the other
-# three columns, that weight goes to none of these three places: to another place,
-# or to a token chosen by what it is. A vertical stripe in {numref}`fig-attention`
+# three columns together, a row's largest weight often goes elsewhere: to another
+# place, or to a token chosen by what it is. A vertical stripe in {numref}`fig-attention`
 # is such a token, one that many rows look at, wherever they stand.
 #
 # {numref}`fig-heads` runs this very model in your browser, on a sentence of
-# yours. Choose a head, then a token. Write a sentence with a name in it twice:
-# does the second look back at the first?
+# yours. Choose a head, then a token. Write a sentence with a name in it twice, and
+# look for a head in which the second looks back at the first: in a model as small
+# as this there may be none.
 
 # %% mystnb={"figure": {"caption": "Attention of every head. Each square is one: a row says where its token looks. Below stands the sentence as the chosen head sees it from the chosen token, most coloured where it looks most.", "name": "fig-heads"}}
 from course_lib.showing import show_attention

@@ -195,8 +195,8 @@ assert worst < 1e-12
 # and {doc}`one command <../book/running>` starts it.
 #
 # **Sixteen bits.** A GPU multiplies numbers of 16 bits several times faster than
-# those of 32, and still twice as fast where it may round those first (TF32). There
-# are two ways to spend the 16: for digits, which float16 does, or for range, as
+# those of 32, and twice as fast as with TF32, which rounds those of 32 before it
+# multiplies. There are two ways to spend the 16: for digits, which float16 does, or for range, as
 # bfloat16 does. (The newest GPUs have floats of eight bits too; this book does
 # without.)
 #
@@ -305,17 +305,13 @@ show_source(Trainer.take_step)
 # %% [markdown]
 # After the step comes the bookkeeping: which step this was, how fast, and what it
 # cost. The loss is still on the device that computed it, and to ask for it means
-# to wait. So the numbers are kept there, and written ten steps at a time.
+# to wait. So the numbers are kept there, and written ten steps at a time. And twenty
+# times in a run the model is measured on text that it is not trained on. On the way
+# a sample of that text will do, taken evenly from all of it; after the last step it
+# is the whole. (Click to open both.)
 
-# %%
+# %% tags=["hide-cell"]
 show_source(Trainer.report)
-
-# %% [markdown]
-# Now and then, twenty times in a run, the model is measured on text that it is
-# not trained on. On the way a sample of that text will do, taken evenly from all
-# of it; after the last step it is the whole.
-
-# %%
 show_source(Trainer.evaluate_if_due)
 
 # %% [markdown]
@@ -468,15 +464,13 @@ show_table([{"recipe": name, "predicted": f"{says.loss:.2f}",
 # %% [markdown]
 # The `gpt2` runs are older than their ladder, and end inside an interval so wide
 # that they could hardly miss it. What `modern` would end with was recorded before
-# its run began, which makes it a bet; its interval is narrower, and it is lost:
-# the run ends above it. Either the learning rate is wrong for a run of this size,
-# or the law is wrong out here. `gpt2` was tried again at half the rate and gained
-# a hundredth of a nat; `modern`, whose bet was lost, was not, so its rate stays
-# under suspicion. So does the floor: a row that begins in the middle of a story
-# hides some of what a reader would know, so that what is within reach lies above
-# the exact entropy. [The notes to chapter 2](notes_scaling.ipynb) work out by how
-# much, and with that the interval would have held the run. The small runs were too
-# far above the floor to see it.
+# its run began, which makes it a bet, and it is lost: the run ends above its
+# interval. The learning rate may have been wrong for it; `gpt2`, tried again at half
+# the rate, gained a hundredth of a nat. The floor was wrong for certain: a row that
+# begins in the middle of a story hides some of what a reader would know, so that what
+# is within reach lies above the exact entropy.
+# [The notes to chapter 2](notes_scaling.ipynb) work out by how much, and with that
+# the interval would have held the run.
 
 # %% tags=["remove-cell"]
 assert all(bet.low < end < bet.high for end in ends["baseline"])
@@ -496,26 +490,16 @@ if preset.name == "laptop":
 
 # %%
 books = load_result("long_run.json")
-others = {row["name"]: row["bits_per_byte"]
-          for row in load_result("baselines.json")["rows"]}
 shape = books["run"]["preset"]["model"]
 print(f"{books['parameters']:,} parameters, {shape['n_layer']} layers, "
-      f"{books['training']['tokens'] / 1e6:.0f}M tokens, "
-      f"{books['training']['hours']:.1f} hours on "
-      f"{books['training']['threads']} cores")
-bits = books["validation"]["bits_per_byte"]
-print(f"held-out books: {bits:.3f} bits per byte")
+      f"on {books['training']['threads']} cores")
 
-# %% mystnb={"figure": {"caption": "Held-out bits per byte on real books (recorded) and on the stories (this run). The last point of each is measured on all held-out text, those before it on a part. Dashed and dotted: what two programs without a network need for the books.", "name": "fig-books-curve"}, "image": {"alt": "Two falling curves of bits per byte against tokens on a logarithmic axis. The one for books falls ever more slowly and ends under a dashed line; the one for stories falls far below it."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Held-out bits per byte on real books (recorded) and on the stories (this run). The last point of each is measured on all held-out text, those before it on a part.", "name": "fig-books-curve"}, "image": {"alt": "Two falling curves of bits per byte against tokens on a logarithmic axis. The one for books falls ever more slowly; the one for stories falls far below it."}} tags=["hide-input"]
 curves = {"books": (books["validation_log"], "o-"),
           "stories": (log, "s-")}
 for name, (records, style) in curves.items():
     plt.plot(*plots.curve(records[1:], "val_bits_per_byte"), style,
              markersize=3, label=name)
-for name, style in (("xz -9, after the training text", ":"),
-                    ("Kneser-Ney, 5 tokens", "--")):
-    plt.axhline(others[name], linestyle=style,
-                color="black", linewidth=1, label=name)
 plt.xscale("log")
 plt.ylim(bottom=0)
 plt.xlabel("tokens seen")
@@ -523,18 +507,15 @@ plt.ylabel("bits per byte")
 plt.legend();
 
 # %% tags=["remove-cell"]
-assert bits < min(others["Kneser-Ney, 5 tokens"],
-                  others["xz -9, after the training text"])
 *_, late, end = [r["val_bits_per_byte"]
                 for r in books["validation_log"][:-1]]
 assert end < late and books["training"]["passes"] < 1
 
 # %% [markdown]
-# Two programs without a network have read such books first, and the run of
-# {numref}`fig-books-curve` ends below both: the compressor `xz`, and a table of
-# what followed four tokens (with {term}`Kneser-Ney smoothing`). Nobody knows the
-# exact entropy of prose, but this is not it: the run ended before it had read all
-# its books once, and its curve was still falling.
+# Prose is far harder than a grammar. Nobody knows its exact entropy, but the lower
+# end of {numref}`fig-books-curve` is not it: the run ended before it had read all its
+# books once, and its curve was still falling. Whether such a loss is good, chapter 7
+# asks you.
 
 # %% [markdown]
 # ## What is each trick for?
@@ -557,10 +538,11 @@ assert end < late and books["training"]["passes"] < 1
 #
 # :::{admonition} Predict
 # :class: hint
-# Which are missed most? And does any run end *lower* than the recipe itself?
+# Which is missed most: warm-up, clipping, or the decay (here a cosine)? And does
+# any run end *lower* than the recipe itself?
 #
-# - warm-up and clipping, far more than the cosine
-# - the cosine, far more than the others
+# - warm-up and clipping, far more than the decay
+# - the decay, far more than the others
 # - all three about alike
 # :::
 
@@ -806,8 +788,8 @@ assert own[-1] < own[lowest] - 0.5
 # - *Begin with a model that has read much else* and train it on: that is
 #   {ref}`fine-tuning <fine-tuning>`.
 # - *A smaller model, {term}`dropout`, or more weight decay*: each leaves less room
-#   to learn by heart. The loss on what is read they raise; the held-out loss they
-#   raise in a single pass, and may lower in many.
+#   to learn by heart. The training loss is higher with each of them. So is the
+#   held-out loss in a single pass; in many passes it may be lower.
 #
 # Where the training and the held-out loss lie on each other there is nothing to
 # cure. A model that sees nothing twice has nothing to learn by heart, and dropout
@@ -1023,9 +1005,7 @@ print(f"time            {seconds / 60:.1f} minutes, "
 
 # %% [markdown]
 # For the full model we can *project* the bill on rented GPUs, at chapter 2's
-# prices. It assumes one MFU for every card, that of the first line below. That is
-# generous to the fastest, which wait for memory where a model is so narrow; the
-# dollars scale with it.
+# prices and at one assumed MFU for every card ({doc}`../book/renting`).
 
 # %%
 from course_lib.scaling import GPU_MFU
@@ -1042,136 +1022,6 @@ show_table([{"GPU": name, "hours": f"{hours(flop, name, GPU_MFU):.1f}",
 # %% [markdown]
 # Find the V100 and hold it against the 20 hours and 50 dollars of 2023. Part
 # of the gap is the assumed MFU; a large part is [the case below](case-083).
-
-# %% [markdown]
-# ## Where does the time of a step go?
-#
-# FLOP are counted in matrix products, and a step is more than those. A profiler
-# notes how long every operation takes. Here it watches this chapter's model on
-# this machine; beside it stand the two larger scales, recorded, in bfloat16 and
-# compiled.
-#
-# :::{admonition} Predict
-# :class: hint
-# All FLOP that we count are in matrix products. What share of the time of a step
-# at full size do the products take?
-#
-# - nearly all of it
-# - half to three quarters
-# - a quarter
-# :::
-
-# %%
-from course_lib.training.processor import number_format
-from course_lib.training.profiling import PARTS, profile_step
-
-here = profile_step(preset, "cpu", number_format("cpu", preset.model))
-times = {f"{preset.name}, here": {
-    part: spent.seconds for part, spent in here.items()}}
-profiles = {row["scale"]: row
-            for row in load_result("profile.json")["rows"]}
-for scale in ("evening", "full"):
-    times[scale] = {part: spent["seconds"] for part, spent in
-                    profiles[scale]["parts"].items()}
-show_table([{"part of a step": part} | {
-    name: f"{parts[part] / sum(parts.values()):.0%}"
-    for name, parts in times.items()} for part in PARTS])
-
-# %% tags=["remove-cell"]
-products = {name: sum(parts[part] for part in PARTS[:3])
-            / sum(parts.values()) for name, parts in times.items()}
-assert 0.5 < products["full"] < 0.75
-between = times["full"][PARTS[3]] / sum(times["full"].values())
-assert between > 0.75 * (1 - products["full"])
-
-# %% [markdown]
-# Half to three quarters. Most of the rest goes to what stands between the
-# products: softmax, norms, activations, and copies from one number format to the
-# other. They do little arithmetic and read and write much memory, and memory is
-# what they wait for.
-#
-# The products themselves are not as fast as the processor can be, either:
-
-# %%
-full_step = profiles["full"]
-speeds_of = {part: spent["flop"] / spent["seconds"]
-             for part, spent in full_step["parts"].items()
-             if part in PARTS[:3]}
-show_table([{"at full size": part, "GFLOP/s": f"{speed / 1e9:,.0f}",
-             "of the best": f"{speed / full_step['peak']:.0%}"}
-            for part, speed in speeds_of.items()])
-
-# %% tags=["remove-cell"]
-assert max(speeds_of.values()) < 0.9 * full_step["peak"]
-
-# %% [markdown]
-# The best is that of a square product whose numbers stay in the caches while it is
-# done again and again. None of these gets that far: their numbers come from
-# memory, and each sum in them is short. So a processor's peak is not the speed of
-# training, and {term}`MFU` has a name of its own. It also says why bfloat16 does
-# not gain here what its instructions promise: the faster the products, the more
-# weighs what is not in them ([chapter 6](06_cheaper.ipynb) has what it gains).
-#
-# (bfloat16-costs)=
-# ## What does bfloat16 cost?
-#
-# Digits, and so a small error in every step. Do they add up? A recorded run took
-# the `evening` scale's model through the same million tokens in both formats,
-# with two seeds each.
-#
-# :::{admonition} Predict
-# :class: hint
-# How far apart do the two formats end, measured by how far apart two seeds end?
-#
-# - further
-# - about as far
-# - less far
-# :::
-
-# %%
-record = load_result("formats.json")
-reached = {(run["number_format"], run["seed"]): run["loss"]
-           for run in record["runs"]}
-table = {name: [reached[name, seed] for seed in (0, 1)]
-         for name in ("float32", "bfloat16")}
-differs = [b - a for a, b in zip(*table.values())]
-show_table([{"number format": name, "seed 0": f"{first:.4f}",
-             "seed 1": f"{second:.4f}",
-             "apart": f"{second - first:+.4f}"}
-            for name, (first, second) in table.items()]
-           + [{"number format": "apart", "seed 0": f"{differs[0]:+.4f}",
-               "seed 1": f"{differs[1]:+.4f}", "apart": ""}])
-
-# %% tags=["remove-cell"]
-assert abs(record["preset"]["tokens"] / 1e6 - 1) < 0.05
-seeds_off = [abs(second - first) for first, second in table.values()]
-assert max(map(abs, differs)) < min(seeds_off)
-assert min(reached.values()) > 5
-
-# %% [markdown]
-# Less far: rounding is noise, and of noise a gradient has plenty already.
-#
-# But after a million tokens, at more than five nats per token, these runs have
-# hardly begun. Of a long one, whose gradients are small beside their noise, they
-# say nothing.
-#
-# What bfloat16 gains depends on the processor: some have instructions for it, some
-# imitate it, and some virtual machines claim instructions that then crash the
-# process. So the trainer lets a child process take a few steps in either format,
-# and stores the faster in the run, where a resume finds it. What was found on
-# this machine (click to open):
-
-# %% tags=["hide-cell"]
-from course_lib.machine import instructions
-from course_lib.training.processor import speeds
-
-found = speeds()  # tried once on a machine, then read from a file
-print("instructions:", *instructions())
-for scale in ("laptop", "evening"):
-    for name, speed in found.get(scale, {}).items():
-        print(f"{scale:8} {name:9}{speed:8,.0f} tokens/s")
-if "died" in found:
-    print("bfloat16 ended the child with", found["died"])
 
 # %% [markdown]
 # (case-083)=
@@ -1249,11 +1099,12 @@ assert torch.allclose(share * honest + (1 - share) * padding,
                       everything, atol=1e-4)
 
 # %% [markdown]
-# After end-of-text comes padding, and after padding comes padding: nothing is
-# easier to predict, so those positions cost next to nothing and drag the mean
-# down. A mean over all positions is, near enough, the loss on real tokens *times
-# the share of real tokens*. If 0.83 is such a mean, chapter 3's counts of
-# BookCorpus undo it:
+# It was no perplexity. What the code of 2023 printed under that name is the first
+# line's mean: the cross-entropy itself, in nats, over all positions of a row. After
+# end-of-text comes padding, and after padding comes padding: nothing is easier to
+# predict, so those positions cost next to nothing and drag the mean down. It is, near
+# enough, the loss on real tokens *times the share of real tokens*. Chapter 3's counts
+# of BookCorpus undo that:
 
 # %%
 share = (1.1e9 / 74_004_228 + 1) / 64  # a sentence and its end-of-text
@@ -1269,9 +1120,141 @@ assert 0.245 < share < 0.255
 # mean over a single pass, each row was new when it was counted, and that is fair;
 # if the model was asked again at the end, it had seen every row, and the number
 # is too low. The post does not say which. The expensive part is the other one:
-# three of every four FLOPs were spent on learning that padding follows padding. Packing, as in [chapter 3](03_tokenizer.ipynb), makes the same dollars
-# buy four times the text; whether the model gets better by that, chapter 6 tries.
+# three of every four FLOPs were spent on learning that padding follows padding.
+# Packing, as in [chapter 3](03_tokenizer.ipynb), makes the same dollars buy four
+# times the text; whether the model gets better by that, chapter 6 tries.
+
+# %% [markdown]
+# ## Where does the time of a step go?
 #
+# FLOP are counted in matrix products, and a step is more than those. A profiler
+# notes how long every operation takes. Here it watches this chapter's model on
+# this machine; beside it stand the two larger scales, recorded, in bfloat16 and
+# compiled.
+#
+# :::{admonition} Predict
+# :class: hint
+# All FLOP that we count are in matrix products. What share of the time of a step
+# at full size do the products take?
+#
+# - nearly all of it
+# - half to three quarters
+# - a quarter
+# :::
+
+# %%
+from course_lib.training.processor import number_format
+from course_lib.training.profiling import PARTS, profile_step
+
+here = profile_step(preset, "cpu", number_format("cpu", preset.model))
+times = {f"{preset.name}, here": {
+    part: spent.seconds for part, spent in here.items()}}
+profiles = {row["scale"]: row
+            for row in load_result("profile.json")["rows"]}
+for scale in ("evening", "full"):
+    times[scale] = {part: spent["seconds"] for part, spent in
+                    profiles[scale]["parts"].items()}
+show_table([{"part of a step": part} | {
+    name: f"{parts[part] / sum(parts.values()):.0%}"
+    for name, parts in times.items()} for part in PARTS])
+
+# %% tags=["remove-cell"]
+products = {name: sum(parts[part] for part in PARTS[:3])
+            / sum(parts.values()) for name, parts in times.items()}
+assert 0.5 < products["full"] < 0.75
+between = times["full"][PARTS[3]] / sum(times["full"].values())
+assert between > 0.75 * (1 - products["full"])
+
+# %% [markdown]
+# Half to three quarters. Most of the rest goes to what stands between the
+# products: softmax, norms, activations, and copies from one number format to the
+# other. They do little arithmetic and read and write much memory, and memory is
+# what they wait for.
+#
+# The products themselves are not as fast as the processor can be, either:
+
+# %%
+full_step = profiles["full"]
+speeds_of = {part: spent["flop"] / spent["seconds"]
+             for part, spent in full_step["parts"].items()
+             if part in PARTS[:3]}
+show_table([{"at full size": part, "GFLOP/s": f"{speed / 1e9:,.0f}",
+             "of the best": f"{speed / full_step['peak']:.0%}"}
+            for part, speed in speeds_of.items()])
+
+# %% tags=["remove-cell"]
+assert max(speeds_of.values()) < 0.9 * full_step["peak"]
+
+# %% [markdown]
+# The best is that of a square product whose numbers stay in the caches while it is
+# done again and again. None of these gets that far: their numbers come from
+# memory, and each sum in them is short. So a processor's peak is not the speed of
+# training, and the share that is reached has a name: {term}`MFU`. And bfloat16 gains
+# less here than its instructions promise: the faster the products, the more weighs
+# what is not in them ([chapter 6](06_cheaper.ipynb) has what it gains).
+#
+# (bfloat16-costs)=
+# ## What does bfloat16 cost?
+#
+# Digits, and so a small error in every step. Do they add up? A recorded run took
+# the `evening` scale's model through the same million tokens in both formats,
+# with two seeds each.
+#
+# :::{admonition} Predict
+# :class: hint
+# How far apart do the two formats end, measured by how far apart two seeds end?
+#
+# - further
+# - about as far
+# - less far
+# :::
+
+# %%
+record = load_result("formats.json")
+reached = {(run["number_format"], run["seed"]): run["loss"]
+           for run in record["runs"]}
+table = {name: [reached[name, seed] for seed in (0, 1)]
+         for name in ("float32", "bfloat16")}
+differs = [b - a for a, b in zip(*table.values())]
+show_table([{"number format": name, "seed 0": f"{first:.4f}",
+             "seed 1": f"{second:.4f}",
+             "apart": f"{second - first:+.4f}"}
+            for name, (first, second) in table.items()]
+           + [{"number format": "apart", "seed 0": f"{differs[0]:+.4f}",
+               "seed 1": f"{differs[1]:+.4f}", "apart": ""}])
+
+# %% tags=["remove-cell"]
+assert abs(record["preset"]["tokens"] / 1e6 - 1) < 0.05
+seeds_off = [abs(second - first) for first, second in table.values()]
+assert max(map(abs, differs)) < min(seeds_off)
+assert min(reached.values()) > 5
+
+# %% [markdown]
+# Less far: rounding is noise, and of noise a gradient has plenty already.
+#
+# But after a million tokens, at more than five nats per token, these runs have
+# hardly begun. Of a long one, whose gradients are small beside their noise, they
+# say nothing.
+#
+# What bfloat16 gains depends on the processor: some have instructions for it, some
+# imitate it, and some virtual machines claim instructions that then crash the
+# process. So the trainer lets a child process take a few steps in either format,
+# and stores the faster in the run, where a resume finds it. What was found on
+# this machine (click to open):
+
+# %% tags=["hide-cell"]
+from course_lib.machine import instructions
+from course_lib.training.processor import speeds
+
+found = speeds()  # tried once on a machine, then read from a file
+print("instructions:", *instructions())
+for scale in ("laptop", "evening"):
+    for name, speed in found.get(scale, {}).items():
+        print(f"{scale:8} {name:9}{speed:8,.0f} tokens/s")
+if "died" in found:
+    print("bfloat16 ended the child with", found["died"])
+
+# %% [markdown]
 # :::{admonition} Takeaway
 # :class: tip
 # A training step is forward, loss, backward, update. What makes it reliable

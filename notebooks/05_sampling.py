@@ -199,17 +199,17 @@ show_chart(sampling_chart(grid), "Bars of the likeliest next tokens, "
 # %% [markdown]
 # They become alike: turned down, either slider leaves the same few sentences.
 # Turned up, top-p can at most leave the row as it is, while temperature moves it
-# into the last bar.
+# to the last bar, that of all other tokens.
 #
 # Here is another beginning, drawn twice at each of three settings.
 #
 # :::{admonition} Predict
 # :class: hint
-# Which setting will write the same text twice? Which will lose the thread?
+# At temperature 2, how long will the text hold together?
 #
-# - temperature 0 repeats itself, temperature 2 loses the thread
-# - top-p repeats itself, temperature 2 loses the thread
-# - all six texts differ, and temperature 0 loses the thread
+# - for a sentence or two
+# - for some words
+# - for as long as at the other settings
 # :::
 
 # %%
@@ -222,10 +222,9 @@ for options in (dict(temperature=0), dict(temperature=0.8, top_p=0.9),
         print_text(text + "\n")
 
 # %% [markdown]
-# Temperature zero writes the same text twice, since nothing is left to chance. A
-# high one loses the thread: it draws from the tail, where hundreds of unlikely
-# tokens together weigh a lot, and one of them derails everything after it.
-# Cutting the tail and keeping the rest, as the middle setting does, is what most
+# For some words: it draws from the tail, where hundreds of unlikely tokens together
+# weigh a lot, and one of them derails everything after it. Temperature zero writes
+# the same text twice, since nothing is left to chance. Cutting the tail and keeping the rest, as the middle setting does, is what most
 # people settle on.
 #
 # A model that goes in circles is often helped by a
@@ -250,7 +249,8 @@ for penalty in (1.0, 1.3, 2.0):
 #
 # :::{admonition} Predict
 # :class: hint
-# For the longest of these texts, how many times faster is it with the cache?
+# For 96 new tokens, or as many as the context holds, how many times faster is it
+# with the cache?
 #
 # - less than twice
 # - two to five times
@@ -299,14 +299,14 @@ assert with_cache == without
 assert speed["course_lib"] > 10 * speed["nanoGPT"]
 
 # %% [markdown]
-# The smaller the model, the fewer times: much of each step is then overhead, as in
+# The smaller the model, the less it gains: much of each step is then overhead, as in
 # {numref}`fig-cache`, and no cache saves that. At full size, as recorded, it is
 # more than ten times. The tokens are the same.
 #
 # The cache takes memory: $2 L T C$ numbers for each text, a key and a value of
 # $C$ channels in each of $L$ layers for each of $T$ tokens. For a large model that
-# serves many long texts at once it outweighs the parameters, so today's let
-# several heads of queries share one of keys and values
+# serves many long texts at once it outweighs the parameters, so today's large models
+# let several heads of queries share one of keys and values
 # ({term}`grouped-query attention` {cite}`ainslie2023`).
 #
 # Past the context the window has to move. With a table of positions the tokens
@@ -565,9 +565,9 @@ assert copied == samples[copies.index(most)][
     most.start:most.start + most.length]
 
 # %% [markdown]
-# Not the model, unless it recites: if its stories share no more than held-out ones
-# do, it has learned how such stories go. Compare the medians, and not the longest
-# run of {numref}`fig-copies` with zero.
+# The stories that it never saw, or neither by much. Were the model's runs the longer
+# ones, it would be reciting. A long run in {numref}`fig-copies` alone proves nothing:
+# held-out stories have them too.
 #
 # Reciting comes with many passes over little text, such as those of
 # {ref}`chapter 4's overfitting <learning-by-heart>`. At laptop scale our model has

@@ -67,7 +67,7 @@ GIVEN = {
         "of 16 bits", "those of 32", "the 16: for", "Clipping at 1",
         "itself near 1", "cost 2023 the most", "60 steps with it and 60",
         "batch 500", "number 500", "20 hours and 50 dollars",
-        'perplexity" of 0.83', "If 0.83 is such", "in 40 steps",
+        'perplexity" of 0.83', "in 40 steps",
         "padding to 32 instead of 64"),
     "05_sampling": (
         "after 1% of the steps, after 10%", "-127 to 127",
