@@ -218,7 +218,7 @@ assert torch.allclose(z.grad, by_hand)
 # %%
 table = torch.zeros(V, V, requires_grad=True)
 steps, batch = 600, 4096
-rate = 30.0  # large, because gradients of a mean over many are small
+rate = 30.0  # large: each row gets the share of its own character only
 generator = torch.Generator().manual_seed(0)
 losses = []
 for step in range(steps):
@@ -409,7 +409,8 @@ def train_with(rate, steps=200):
         value = torch.nn.functional.cross_entropy(
             table[train[i]], train[i + 1])
         (gradient,) = torch.autograd.grad(value, table)
-        table.data -= rate * gradient
+        with torch.no_grad():
+            table -= rate * gradient
     return loss(table.detach().softmax(1), held_out)
 
 

@@ -583,8 +583,8 @@ torch.testing.assert_close(add(deep.transformer.h[0], x),
 #
 # What is passed from block to block in this way is called the *residual
 # stream*: blocks read from it, through a norm, and write to it. Going backward
-# the {term}`gradient` passes along the sum unchanged, so the first block hears of
-# the loss as directly as the last.
+# part of the {term}`gradient` passes along the sum unchanged, so the first block
+# hears of the loss as directly as the last.
 #
 # ## What is a block?
 #
@@ -693,7 +693,7 @@ def stream_size(L, shrink):
     model = GPT(GPTConfig(512, 64, L, n_head=4, n_embd=256)).eval()
     for name, weight in model.named_parameters():
         if name.endswith("c_proj.weight") and not shrink:
-            weight.data *= math.sqrt(2 * L)
+            weight.detach().mul_(math.sqrt(2 * L))
     x = model.transformer.wte(torch.randint(512, (4, 64)))
     for block in model.transformer.h:
         x = block(x)

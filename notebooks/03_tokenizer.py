@@ -77,9 +77,9 @@ print(f"{stories.entropy_bits_per_byte():.4f} bits per byte, of the "
 #
 # The tokenizer of 2023 was a byte-level {term}`BPE` (how that works comes
 # next) from the Tokenizers library, trained on BookCorpus. Here are its
-# settings, with a smaller {term}`vocabulary`. The one special token,
-# `<|endoftext|>`, is {term}`end-of-text`: it will stand between documents,
-# never inside one.
+# settings, with a smaller {term}`vocabulary` and one special token in place of its
+# three (a start, an end and a filler): `<|endoftext|>`, which is {term}`end-of-text`
+# and will stand between documents, never inside one.
 
 # %%
 from tokenizers import (Tokenizer, decoders, models, pre_tokenizers,

@@ -62,8 +62,8 @@ WHAT = {
     "savings_books_longer": "The recipe of 2023, the settings of gpt2 and the "
                             "modern recipe on real books again, for four "
                             "times the work.",
-    "savings_books_wider": "The same three on real books again, with a larger "
-                           "model."}
+    "savings_books_wider": "The first two on real books again, with a larger "
+                           "model (the modern line has its usual size)."}
 UNKNOWN = "not noted"  # a test fails where this is shown
 ROWS = {"device": "{device}, {precision}, threads: {threads}",
         "versions": "Python {python}, torch {torch}",

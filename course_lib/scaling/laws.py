@@ -114,8 +114,9 @@ class ScalingLaw:
 class KaplanLaw:
     """L(N, D) = ((Nc/N)^(aN/aD) + Dc/D)^aD (Kaplan et al. 2020, eq. 1.5).
 
-    Its N leaves the embeddings out, and its runs all kept one learning-rate
-    schedule, however long they were: two of the reasons why it disagrees.
+    Its N leaves the embeddings out, and its D is the text that there is, read
+    until nothing more is gained. So the best split of a budget is not the
+    lowest place of the formula; the paper has a rule of its own for that.
     """
 
     Nc: float = 6.4e13
@@ -131,10 +132,10 @@ class KaplanLaw:
         return ((self.Nc / N) ** ratio + self.Dc / D) ** self.alpha_D
 
     def optimum(self, C):
-        """(N, D) of the lowest loss of this formula at C = 6 N D."""
+        """(N, D) by the paper's rule, 1.3e9 parameters for each PF-day to
+        the power 0.73 (its appendix A), and C = 6 N D."""
         C, = positive(C=C)
-        ratio = self.alpha_N / self.alpha_D
-        N = (ratio * self.Nc**ratio * C / 6 / self.Dc) ** (1 / (1 + ratio))
+        N = 1.3e9 * (C / 8.64e19) ** 0.73
         return N, C / (6 * N)
 
 

@@ -79,8 +79,8 @@ GIVEN = {
         "models of 60 million"),
     "06_cheaper": (
         "about 20 hours", "74,004,228 sentences", "row of 64",
-        "held 1.1 billion", "fixed 0.0001", "of size 1",
-        "run of 20 hours", "code used 0.0001", "only 512 channels",
+        "held 1.1 billion", "fixed 0.0005", "of size 1",
+        "run of 20 hours", "code used 0.0005", "only 512 channels",
         "51 million parameters", "1.4 times as fast", "at 0.1 billion",
         "1.1 times at 1.2 billion", "cost at 10%, and at 55%"),
     "07_speaks": (
