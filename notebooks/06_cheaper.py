@@ -404,6 +404,7 @@ def muon_work(model):
         5 * (4 * m * m * n + 2 * m**3) for m, n in shapes)
 
 
+# %% tags=["remove-cell"]
 of_muon = runs_of(named("Muon"))[0]
 assert 0.2 < muon_work(base["model"]) / (
     of_muon["flop"] / of_muon["steps"]) < 0.3
