@@ -16,6 +16,7 @@ import json, os, shutil, signal, sys, traceback
 from dataclasses import replace
 from pathlib import Path
 import tiny
+import torch._dynamo  # an optimizer does; here once, and not in each child
 from course_lib.runs import open_run, prepare
 from course_lib.text.corpus import load_corpus
 from course_lib.training import trainer
