@@ -34,12 +34,15 @@ def styled(markup: str) -> HTML:
 
 
 def show_table(rows: list[dict]) -> None:
-    """Show rows, each from headings to texts, as a table: the first column
-    to the left, the others, mostly numbers, to the right. Markdown within a
-    text works, HTML does not."""
+    """Show rows, each from headings to texts, as a table: numbers to the
+    right, but the first column and prose to the left. Markdown within a text
+    works, HTML does not."""
     head = list(rows[0])
-    lines = [head, [":--"] + ["--:"] * (len(head) - 1),
-             *([str(row[name]) for name in head] for row in rows)]
+    cells = [[str(row[name]) for name in head] for row in rows]
+    prose = [any(len(re.findall(r"[A-Za-z]{2,}", cell)) > 2 for cell in column)
+             for column in zip(*cells)]
+    sides = [":--" if words else "--:" for words in [True, *prose[1:]]]
+    lines = [head, sides, *cells]
     display(Markdown("\n".join(
         "|" + "|".join(re.sub(r"[|<]", r"\\\g<0>", cell) for cell in line)
         + "|" for line in lines)))

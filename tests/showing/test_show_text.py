@@ -85,3 +85,14 @@ def test_a_table_of_rows_is_one_whatever_they_hold(monkeypatch):
     assert page.count("<td") == 4 and page.count("<th ") == 2
     assert "a | b" in page and "&lt;c&gt;" in page
     assert page.count("text-align:right") == 3
+
+
+def test_prose_in_a_table_stands_on_the_left(monkeypatch):
+    shown = []
+    monkeypatch.setattr("course_lib.showing.page.display", shown.append)
+    show_table([{"GPU": "T4", "nats": "3.74 (3.50 to 3.97)", "price of":
+                 "a list price of 2025"}, {"GPU": "H100", "nats": "3.60 (–)",
+                                           "price of": "ours"}])
+    page = MarkdownIt().enable("table").render(shown[0].data)
+    assert page.count("text-align:right") == 3
+    assert page.count("text-align:left") == 6
