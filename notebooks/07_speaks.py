@@ -54,13 +54,13 @@ model = preset.model
 print(f"{long_run['parameters'] / 1e6:.1f}M parameters: "
       f"{model.n_layer} layers, {model.n_head} heads, "
       f"{model.n_embd} channels, context {model.context_length}")
+print(f"trained on {spent['tokens'] / 1e6:.1f}M tokens in steps of "
+      f"{preset.batch_tokens:,}: {spent['passes']:.2f} passes")
 show_table([{"text": name, "books": f"{files[key]['documents']:,}",
              "megabytes": f"{files[key]['bytes'] / 1e6:,.0f}",
              "million tokens": f"{files[key]['tokens'] / 1e6:.1f}"}
             for name, key in (("to train on", "train"),
                               ("held out", "val"))])
-print(f"trained on {spent['tokens'] / 1e6:.1f}M tokens in steps of "
-      f"{preset.batch_tokens:,}: {spent['passes']:.2f} passes")
 
 # %% [markdown]
 # Then the bet of [chapter 2](02_scaling_laws.ipynb#the-bet): how long the run
@@ -88,8 +88,6 @@ bets = {"the first bet, for the plan": first["forecast"],
         "its rule, for the new end": second["law"],
         "the second bet": second["forecast"]}
 known = second["known"]
-print(f"the copy: {known['loss']:.3f} nats per token after "
-      f"{known['tokens'] / 1e6:.0f}M tokens")
 show_table([{"prediction": name, "tokens": f"{says['D'] / 1e6:.0f}M",
              "nats per token": f"{says['loss']:.2f} "
              f"({says['low']:.2f} to {says['high']:.2f})",
@@ -97,6 +95,8 @@ show_table([{"prediction": name, "tokens": f"{says['D'] / 1e6:.0f}M",
             for name, says in bets.items()])
 planned, cut = first["forecast"]["D"], second["forecast"]["D"]
 at = second["step"] * preset.batch_tokens
+print(f"the copy: {known['loss']:.3f} nats per token after "
+      f"{known['tokens'] / 1e6:.0f}M tokens")
 print(f"the plan was cut by {1 - cut / planned:.0%}, after "
       f"{at / 1e6:.0f}M tokens")
 
