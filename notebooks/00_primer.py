@@ -103,7 +103,7 @@ probability = possible / possible.sum(1, keepdim=True)
 # %% mystnb={"figure": {"caption": "What comes next after three characters. After q there is nothing to guess; after a space almost everything is open.", "name": "fig-bigram"}, "image": {"alt": "Three bar charts of the likeliest next characters, after q, after h and after a space."}} tags=["hide-input"]
 import matplotlib.pyplot as plt
 
-figure, axes = plt.subplots(1, 3, figsize=(8, 3))
+figure, axes = plt.subplots(1, 3, figsize=(8, 3), sharex=True)
 for ax, last in zip(axes, "qh "):
     top = probability[id_of[last]].topk(6)
     names = [repr(vocabulary[i])[1:-1].replace(" ", "space")

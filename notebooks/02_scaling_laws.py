@@ -172,10 +172,11 @@ plt.show()
 #
 # ```{math}
 # :label: eq-optimum
-# N^* = G \left(\frac{C}{6}\right)^{\frac{\beta}{\alpha + \beta}}, \qquad
-# D^* = \frac{1}{G} \left(\frac{C}{6}\right)^{\frac{\alpha}{\alpha + \beta}},
-# \qquad
+# \begin{gathered}
+# N^* = G \left(\frac{C}{6}\right)^{\frac{\beta}{\alpha + \beta}}, \quad
+# D^* = \frac{1}{G} \left(\frac{C}{6}\right)^{\frac{\alpha}{\alpha + \beta}}, \\
 # G = \left(\frac{\alpha A}{\beta B}\right)^{\frac{1}{\alpha + \beta}}.
+# \end{gathered}
 # ```
 #
 # For the planned budget, with the constants as the paper printed them:

@@ -122,17 +122,16 @@ assert abs(abs(moved) / preset.learning_rate - 1) < 0.02
 #
 # $$
 # \begin{aligned}
-# m &\leftarrow \beta_1 m + (1 - \beta_1)\, g &
-# \hat m &= m / (1 - \beta_1^t) \\
-# v &\leftarrow \beta_2 v + (1 - \beta_2)\, g^2 &
-# \hat v &= v / (1 - \beta_2^t) \\
+# m &\leftarrow \beta_1 m + (1 - \beta_1)\, g \\
+# v &\leftarrow \beta_2 v + (1 - \beta_2)\, g^2 \\
+# \hat m &= m / (1 - \beta_1^t), \quad \hat v = v / (1 - \beta_2^t) \\
 # w &\leftarrow w - \eta\,\Big(\frac{\hat m}{\sqrt{\hat v} + \epsilon}
 # + \lambda w\Big)
 # \end{aligned}
 # $$ (eq-adamw)
 #
 # The betas say how much of an average survives a step. Both averages begin at
-# zero, and so are too small at first; the divisions on the right correct that.
+# zero, and so are too small at first; the divisions of the third line correct that.
 # Then $\hat m$ is the mean gradient, $\sqrt{\hat v}$ its usual size, and a
 # weight moves by the learning rate $\eta$ times their quotient. (The primer's
 # rate was so large because it multiplied the gradient itself, which is small.) At

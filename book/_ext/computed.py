@@ -16,7 +16,13 @@ from course_lib.machine.gpus import GPUS
 from course_lib.model.cost import count_parameters
 from course_lib.presets import load_preset
 from course_lib.scaling.budget import GPU_MFU, dollars, hours
-from course_lib.showing.page import RESULTS, about, full_flop, load_result
+from course_lib.showing.page import (
+    RESULTS,
+    about,
+    full_flop,
+    load_result,
+    markdown_table,
+)
 
 REPO = Path(__file__).resolve().parent.parent.parent
 # What the post of 2023 and its code state: words and numbers not of ours.
@@ -70,13 +76,6 @@ ROWS = {"device": "{device}, {precision}, threads: {threads}",
         "commit": "`{commit}`", "command": "`{command}`", "date": "{date}"}
 
 
-def table(head: list, rows: list) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |"
-                     for line in lines)
-
-
 def time(length: float) -> str:
     """A time in hours, in words."""
     return (f"{60 * length:.0f} minutes" if length < 1.5
@@ -88,7 +87,7 @@ def bill() -> str:
     flop = full_flop()
     took = [time(hours(flop, gpu, GPU_MFU)) for gpu in NOW]
     cost = [f"${dollars(flop, gpu, GPU_MFU):.2f}" for gpu in NOW]
-    return table(
+    return markdown_table(
         ["trained on", "V100, 2023", *NOW],
         [["**time**", f"{POST['hours']} hours", *took],
          ["**bill**", f"${POST['dollars']}", *cost]])
@@ -126,7 +125,7 @@ def chapters() -> str:
     seconds = load_result("timings.json")["chapters"]
     flop = full_flop()
     full = f"${dollars(flop, RENTED, GPU_MFU):.2f}"
-    return table(
+    return markdown_table(
         ["chapter", "you need", "to read", "on a laptop", "at full size"],
         [[f"{int(name[:2])}. {{doc}}`../notebooks/{name}`: {card['gives']}",
           card["needs"], f"{{reading}}`notebooks/{name}`",
@@ -216,7 +215,8 @@ def _recorded(path: Path) -> str:
                  f"({size} kB)"])
     what = (WHAT.get(path.stem) or record.get("what")
             or _purpose(source.get("command", "")))
-    return f"## {title}\n\n{what}\n\n" + table(["noted", "value"], rows)
+    return (f"## {title}\n\n{what}\n\n"
+            + markdown_table(["noted", "value"], rows))
 
 
 def _outcome(record: dict) -> dict[str, str]:
@@ -273,7 +273,7 @@ def renting() -> str:
     rows = [[step, f"{60 * length:.1f}", f"${length * price:.2f}"]
             for step, length in steps.items()]
     total = sum(steps.values())
-    return table(["step", "minutes", "US$"], [
+    return markdown_table(["step", "minutes", "US$"], [
         ["account, credit, key", "0", "$0.00"], *rows,
         ["shut down, look at the bill", "0", "$0.00"],
         ["**all of it**", f"**{60 * total:.0f}**",
@@ -315,7 +315,7 @@ def forgotten() -> str:
 def prices() -> str:
     """Every GPU of the table: memory, peak, price, and where it is from."""
     flop = full_flop()
-    return table(
+    return markdown_table(
         ["GPU", "memory", "peak", "an hour", "the full run", "price from"],
         [[gpu.name, f"{gpu.memory / 2**30:.0f} GiB",
           f"{gpu.peak_at() / 1e12:g} TFLOP/s", f"${gpu.dollars_per_hour:g}",

@@ -34,18 +34,21 @@ def styled(markup: str) -> HTML:
 
 
 def show_table(rows: list[dict]) -> None:
-    """Show rows, each from headings to texts, as a table: numbers to the
-    right, but the first column and prose to the left. Markdown within a text
-    works, HTML does not."""
+    """Show rows, each from headings to texts, as a table. Markdown within a
+    text works, HTML does not."""
     head = list(rows[0])
-    cells = [[str(row[name]) for name in head] for row in rows]
+    display(Markdown(markdown_table(head, [
+        [re.sub(r"[|<]", r"\\\g<0>", str(row[name])) for name in head]
+        for row in rows])))
+
+
+def markdown_table(head: list[str], rows: list[list[str]]) -> str:
+    """Numbers to the right, but the first column and prose to the left."""
     prose = [any(len(re.findall(r"[A-Za-z]{2,}", cell)) > 2 for cell in column)
-             for column in zip(*cells)]
+             for column in zip(*rows)]
     sides = [":--" if words else "--:" for words in [True, *prose[1:]]]
-    lines = [head, sides, *cells]
-    display(Markdown("\n".join(
-        "|" + "|".join(re.sub(r"[|<]", r"\\\g<0>", cell) for cell in line)
-        + "|" for line in lines)))
+    return "\n".join(f"| {' | '.join(line)} |"
+                     for line in [head, sides, *rows])
 
 
 def show_source(obj) -> None:
