@@ -236,7 +236,7 @@ plt.plot(losses, label="learned by gradient descent")
 plt.axhline(uniform, color="gray", linestyle="--")
 plt.axhline(counted, color="black", linestyle="--")
 plt.text(steps, uniform, "uniform", ha="right", va="bottom")
-plt.text(steps, counted, "counted", ha="right", va="top")
+plt.text(0, counted, "counted", va="top")
 plt.xlabel("step")
 plt.ylabel("loss (nats per token)")
 plt.legend();

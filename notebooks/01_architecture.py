@@ -837,7 +837,7 @@ def attention_weights(model, ids):
 
 weights = attention_weights(trained, ids)[:, :, 0]  # (L, H, T, T)
 
-# %% mystnb={"figure": {"caption": "Attention weights of two heads in the trained model. Each row says where that position looks and adds up to one.", "name": "fig-attention"}, "image": {"alt": "Two square heat maps of attention weights, one head of the first layer and one of the last, with the tokens of a sentence on both axes. All weight lies on and below the diagonal, distributed differently in the two."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Attention weights of two heads in the trained model. Each row says where that position looks and adds up to one.", "name": "fig-attention"}, "image": {"alt": "Two square heat maps of attention weights, one head of the first layer and one of the last, with the tokens of a sentence on both axes. All weight lies on and below the diagonal, distributed differently in the two.", "classes": "heat"}} tags=["hide-input"]
 fig, axes = plt.subplots(1, 2, figsize=(8.4, 4.6))
 for ax, layer in zip(axes, (0, -1), strict=True):
     ax.imshow(weights[layer, 0], cmap="Blues", vmin=0, vmax=1)

@@ -451,7 +451,7 @@ law_fits = bootstrap(*ladder.runs)
 ours = law_fits.fit.law
 print(ours)
 
-# %% mystnb={"figure": {"caption": "Our own IsoFLOP runs: a filled mark is a run, the hollow one around it its second seed, the curves one law fitted to all, crosses the bottoms that it sees.", "name": "fig-own-isoflop"}, "image": {"alt": "Held-out loss against parameters on a logarithmic axis, five groups of marks, one for each budget, with a curve through each group. Larger budgets lie lower and further right."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Our own IsoFLOP runs: a filled mark is a run, a hollow one a second seed, the curves one law fitted to all, crosses the bottoms that it sees.", "name": "fig-own-isoflop"}, "image": {"alt": "Held-out loss against parameters on a logarithmic axis, five groups of marks, one for each budget, with a curve through each group. Larger budgets lie lower and further right."}} tags=["hide-input"]
 for colour, mark, valley in zip(plots.PALETTE, "os^Dv", valleys):
     spent = valley.budget[0]
     wide = np.geomspace(valley.N.min() / 1.5, valley.N.max() * 1.5, 50)

@@ -309,7 +309,7 @@ assert (4, 7) == most_frequent(
 import matplotlib.pyplot as plt
 
 vocab = list(BYTES)
-fig, axes = plt.subplots(1, 4, figsize=(9, 2.9))
+fig, axes = plt.subplots(1, 4, figsize=(9, 2.9), sharex=True)
 for step, ax in enumerate(axes, 1):
     pairs = count_pairs(words)
     best = most_frequent(pairs)
@@ -821,7 +821,7 @@ for text in texts[:50]:
     strip += tokenizer.encode(text) + [tokenizer.eot]
 print(f"{len(strip):,} tokens in one strip")
 
-# %% mystnb={"figure": {"caption": "The same sentences in rows of one length, padded and packed. A colour is a sentence, a pale cell a position without text.", "name": "fig-rows"}, "image": {"alt": "Above, a row for each sentence, most of each row pale; below, the same sentences one after another in a few rows with hardly a pale cell."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "The same sentences in rows of one length, padded and packed. A colour is a sentence, a grey cell a position without text.", "name": "fig-rows"}, "image": {"alt": "Above, a row for each sentence, most of each row pale; below, the same sentences one after another in a few rows with hardly a pale cell."}} tags=["hide-input"]
 from course_lib.showing import draw_rows
 
 few_rows = [tokenizer.encode(sentence) + [tokenizer.eot]

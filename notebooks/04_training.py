@@ -222,7 +222,7 @@ show_table([{"format": kind.dtype, "largest": f"{kind.max:.0e}",
 small = torch.tensor(1e-8)
 print("in float16:            ", small.half().item())
 print("times 65,536, and back:",
-      (small * 65_536).half().float().item() / 65_536)
+      f"{(small * 65_536).half().float().item() / 65_536:.4g}")
 sizes = torch.cat([p.grad.flatten() for p in wide.parameters()])
 sizes = sizes[sizes != 0].abs()
 print(f"{(sizes.half() == 0).double().mean():.2%} of the gradients "

@@ -772,7 +772,7 @@ import math
 
 temperature = 2 / math.log(9)  # exp(2 / t) = 9
 row = probabilities(torch.tensor([[2.0, 0.0]]), temperature)[0]
-print(f"{temperature:.3f}: {row.tolist()}")
+print(f"{temperature:.3f}: {row[0]:.2f} and {row[1]:.2f}")
 assert abs(row[0] / row[1] - 9) < 1e-9
 
 # %% [markdown]

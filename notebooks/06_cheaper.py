@@ -621,10 +621,10 @@ assert 0 < packed.mean() < 2 * np.ptp(packed)
 # end lower on the stories and RMSNorm on the books, by less than a hundredth of a bit
 # and less than luck explains. Without biases the model is worse here too, though by
 # less, and here with SwiGLU as well; `modern`, which has both, ends somewhat above
-# the best line. What differs is the middle. *Warm-up and decay* gives
-# back part of what the first weights had gained, *no dropout* is level with them
-# again, and the late decay is the first line clearly below. The three gains that pass the test of luck are those that
-# passed it on the stories.
+# the best line. What differs is the middle. *Warm-up and decay* gives back part of
+# what the first weights had gained, *no dropout* is level with them again, and the
+# late decay is the first line clearly below. The three gains that pass the test of
+# luck are those that passed it on the stories.
 #
 # ## Do longer runs and larger models save as much?
 #
@@ -953,7 +953,7 @@ assert abs(dollars(flop, CARD, enough) - 1) < 1e-9
 # Solution (click to open):
 
 # %% tags=["hide-cell"]
-def tested(record):
+def tested(record, text):
     """A row for each line after the first: gain, luck, and whether the
     gain may be luck."""
     lines, rows, kept = record["lines"], [], 0  # the last that was kept
@@ -964,19 +964,19 @@ def tested(record):
         # two; from the seven pairs nearest in the table
         luck = np.sqrt(apart[max(0, place - 3):place + 4].mean())
         gain = pairs[kept].mean() - pairs[place].mean()
-        rows.append({"line": lines[place]["name"],
+        rows.append({text: lines[place]["name"],
                      "gain": f"{gain:+.3f}", "luck": f"{luck:.3f}",
                      "may be luck":
                      "yes" if abs(gain) < 2 * luck else "no"})
         kept = place if lines[place]["kept"] else kept
     return rows
 
-show_table(tested(recorded))
-show_table(tested(on_books))
+show_table(tested(recorded, "on stories"))
+show_table(tested(on_books, "on books"))
 
 # %% tags=["remove-cell"]
 for record in (recorded, on_books):
-    sure = [row["line"] for row in tested(record)
+    sure = [row["line"] for row in tested(record, "line")
             if row["may be luck"] == "no" and row["gain"][0] == "+"]
     assert sure == ["GPT-2's first weights", "Muon",
                     "rotary positions"]

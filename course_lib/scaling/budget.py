@@ -79,9 +79,9 @@ class Plan:
             return f" (90% of refits: {low} to {high})"
 
         return [
-            f"budget   ${self.dollars:,.2f} on {gpu.name} at "
-            f"${gpu.dollars_per_hour}/h ({gpu.price_source}): "
-            f"{self.hours:.1f} hours",
+            f"budget   ${self.dollars:,.2f}, {self.hours:.1f} hours of "
+            f"{gpu.name} at ${gpu.dollars_per_hour}/h",
+            f"price    {gpu.price_source}",
             f"compute  {self.flop:.3g} FLOP: {self.mfu:.0%} (assumed) of "
             f"{gpu.peak_at() / 1e12:g} TFLOP/s in {gpu.training_precision}",
             f"model    {count(self.N)} parameters" + between("N", count),

@@ -16,7 +16,8 @@ def use_style() -> None:
         "figure.constrained_layout.use": True,
         "axes.prop_cycle": plt.cycler(color=PALETTE),
         "axes.spines.top": False, "axes.spines.right": False,
-        "axes.grid": True, "grid.alpha": 0.25, "font.size": 10,
+        "axes.grid": True, "axes.axisbelow": True, "grid.alpha": 0.25,
+        "font.size": 10,
         "legend.frameon": False, "lines.linewidth": 1.8})
 
 
