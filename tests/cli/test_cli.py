@@ -92,7 +92,7 @@ def test_doctor(trial, said, course, monkeypatch, tmp_path):
 def test_plan(course):
     code, out, _ = course("plan", "--dollars", "50", "--gpu", "v100")
     assert not code
-    for word in ("$50.00 on V100", "20.2 hours", "3.63e+18 FLOP", "40%",
+    for word in ("$50.00, 20.2 hours of V100", "3.63e+18 FLOP", "40%",
                  "assumed", "parameters (90% of refits", "tokens (90% of",
                  "nats per token (90%", "Hoffmann", "others"):
         assert word in out
