@@ -11,7 +11,8 @@
 
 Its weights were not kept, so its own code trains it once more, as its record
 says. It had another tokenizer, and what both are measured in is bits per byte
-of the same texts. Those of them that it had read (--read) are counted. Writes
+of the same texts. Those of them that stand in its own (--read, of which it
+held out one book in twenty) are counted. Writes
 book/results/first_edition.json.
 """
 
@@ -54,6 +55,7 @@ def main():
         provenance=provenance("cpu"), documents=len(texts),
         read_before=sum(read_before(text, known) for text in texts),
         parameters=count_parameters(model.config).total,
+        training_bytes=len(known.encode()),
         bits_per_byte=whole.bits_per_byte, **asdict(whole))
     print(result)
     write_json(RESULTS / "first_edition.json", result)
