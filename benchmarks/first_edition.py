@@ -5,7 +5,7 @@
         --preset laptop --layers 4 --heads 6 --width 192 --context 256
         --tokens 12M --learning-rate 0.002 --out runs/books;
      python -m course_lib train runs/books;
-     python -m course_lib export runs/books runs/exported)
+     python -m course_lib export runs/books --to runs/exported)
     python benchmarks/first_edition.py ../first/runs/exported RUN
         --read ../shared/corpus/sample
 
