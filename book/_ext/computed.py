@@ -55,6 +55,8 @@ WHAT = {
     "long_run_second_bet": "What the ladder says of the same run once a copy "
                            "of it has ended early, written down before the "
                            "run itself came down.",
+    "rates_books_gpt2": "The learning rate that is best for a model as large "
+                        "as chapter 7's, on books, by the gpt2 recipe.",
     "rates_books_modern": "The learning rate that is best for a size and a "
                           "length, on books, by the modern recipe.",
     "rates_stories_gpt2": "The learning rate that is best for a size, a "
