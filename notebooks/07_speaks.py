@@ -414,10 +414,10 @@ assert far["high"] < 0.5
 
 # %%
 outside = load_result("harness.json")
-named = {"books_held_out": "bits per byte, of books",
-         "books_cloze": "right words, of passages",
-         "books_pairs": "right sentences, of pairs"}
-show_table([{"test": f"{named[row['task']]}: {row['count']}",
+named = {"books_held_out": "bits per byte, {} books",
+         "books_cloze": "right words, {} passages",
+         "books_pairs": "right sentences, {} pairs"}
+show_table([{"test": named[row["task"]].format(row["count"]),
              "the harness": f"{row['harness']:.4f}",
              "this book": f"{row['course']:.4f}"}
             for row in outside["tasks"]])
