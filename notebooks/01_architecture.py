@@ -776,7 +776,7 @@ T = ids.size(1)
 print(f"{T * (T - 1) // 2} entries look ahead; "
       f"{int((above != 0).sum())} of them are not zero")
 
-# %% mystnb={"figure": {"caption": "How strongly each input (column) moves the prediction at each position (row), on a logarithmic scale. Blank cells are exact zeros; a dot in a token is a space.", "name": "fig-causal"}, "image": {"alt": "A square heat map with the tokens of a sentence on both axes: rows are predictions, columns are inputs. Only the triangle on and below the diagonal is coloured; everything above the diagonal is blank."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "How strongly each input (column) moves the prediction at each position (row), on a logarithmic scale. Blank cells are exact zeros; a dot in a token is a space.", "name": "fig-causal"}, "image": {"alt": "A square heat map with the tokens of a sentence on both axes: rows are predictions, columns are inputs. Only the triangle on and below the diagonal is coloured; everything above the diagonal is blank.", "classes": "heat"}} tags=["hide-input"]
 shown = reach.masked_fill(reach == 0, torch.nan).log10()
 fig, ax = plt.subplots(figsize=(6, 5))
 image = ax.imshow(shown, cmap="viridis_r")
@@ -837,7 +837,7 @@ def attention_weights(model, ids):
 
 weights = attention_weights(trained, ids)[:, :, 0]  # (L, H, T, T)
 
-# %% mystnb={"figure": {"caption": "Attention weights of two heads in the trained model. Each row says where that position looks and adds up to one.", "name": "fig-attention"}, "image": {"alt": "Two square heat maps of attention weights, one head of the first layer and one of the last, with the tokens of a sentence on both axes. All weight lies on and below the diagonal, distributed differently in the two.", "classes": "heat"}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Attention weights of two heads in the trained model. Each row says where that position looks and adds up to one.", "name": "fig-attention"}, "image": {"alt": "Two square heat maps of attention weights, one head of the first layer and one of the last, with the tokens of a sentence on both axes. All weight lies on and below the diagonal, distributed differently in the two."}} tags=["hide-input"]
 fig, axes = plt.subplots(1, 2, figsize=(8.4, 4.6))
 for ax, layer in zip(axes, (0, -1), strict=True):
     ax.imshow(weights[layer, 0], cmap="Blues", vmin=0, vmax=1)
