@@ -38,8 +38,10 @@ PROVENANCE = ("device", "threads", "precision", "torch", "python", "commit",
               "command", "date")
 # What one script wrote more than once, told apart.
 WHAT = {
-    "ladder_evening_modern": "A ladder of small models on real books, by the "
-                             "modern recipe.",
+    "ladder_evening_gpt2": "A ladder of small models on real books, by the "
+                           "gpt2 recipe: its smallest budgets.",
+    "ladder_evening_modern": "The same by the modern recipe, and the evening "
+                             "model itself on few tokens.",
     "ladder_first_books": "The first edition's ladder on real books, whose "
                           "bet was lost.",
     "ladder_first_stories": "The first edition's ladder on the stories, whose "
