@@ -243,9 +243,10 @@ plt.legend();
 
 # %% [markdown]
 # The curve of {numref}`fig-primer-loss` starts at $\ln V$, because the softmax
-# of equal logits gives equal probabilities. It falls fast and then slowly. Common pairs are learned first, because they
-# are most of every batch; the rare ones wait. You will see this shape again for
-# every model in the book. This is the loss on the text that we put aside:
+# of equal logits gives equal probabilities. It falls fast and then slowly. Common
+# pairs are learned first, because they are most of every batch; the rare ones wait.
+# You will see this shape again for every model in the book. This is the loss on the
+# text that we put aside:
 
 # %%
 learned = table.detach().softmax(1)

@@ -885,8 +885,9 @@ show_table([
 # A head with much weight on the token before gives the next layer pairs of tokens
 # to work with, where the primer knew one token. Where *most* is far above the other
 # three columns together, a row's largest weight often goes elsewhere: to another
-# place, or to a token chosen by what it is. A vertical stripe in {numref}`fig-attention`
-# is such a token, one that many rows look at, wherever they stand.
+# place, or to a token chosen by what it is. A vertical stripe in
+# {numref}`fig-attention` is such a token, one that many rows look at, wherever they
+# stand.
 #
 # {numref}`fig-heads` runs this very model in your browser, on a sentence of
 # yours. Choose a head, then a token. Write a sentence with a name in it twice, and

@@ -314,10 +314,10 @@ assert cheap[0] < min(others) and max(others) < cheap[-1]
 
 # %% [markdown]
 # Little, near the bottom: the size that any other published law of this form names
-# is nearly as good by this one. So choose a size whose shapes suit the hardware, and lean to the
-# small side, since a smaller model is cheaper every time it is used. To train such
-# a model on more tokens than the best split would give it, until it is as good as
-# the larger one, is called {term}`over-training`.
+# is nearly as good by this one. So choose a size whose shapes suit the hardware,
+# and lean to the small side, since a smaller model is cheaper every time it is
+# used. To train such a model on more tokens than the best split would give it,
+# until it is as good as the larger one, is called {term}`over-training`.
 #
 # :::{admonition} Predict
 # :class: hint
@@ -589,10 +589,10 @@ assert 0.2 < itself.loss[0] - says.loss < 0.23
 # above the curve in {numref}`fig-own-isoflop` had warned. And its learning rate came
 # from the rule, unchecked: of the sweeps that made the rule one had fewer tokens than
 # parameters, and there the rule gives twice the best rate. That cost a few hundredths
-# of a nat, though, and the miss is two tenths. A law is safe inside its range, in every
-# direction. The run goes into the fit all the same, as the one nearest to what we
-# want to know. If its rate was too high, its loss is too, and so is every prediction
-# from here on:
+# of a nat, though, and the miss is two tenths. A law is safe inside its range, in
+# every direction. The run goes into the fit all the same, as the one nearest to
+# what we want to know. If its rate was too high, its loss is too, and so is every
+# prediction from here on:
 
 # %%
 rows = []
@@ -700,10 +700,10 @@ assert set(parts[2:]) == {"fit", "extrapolation"}
 # A loss is a floor plus a price for finite size plus a price for finite
 # data. For a budget C the best split makes those prices balance; by the paper's
 # law N and D then both grow with roughly the square root of C, and the valley is
-# so flat that the exact N hardly matters. Inside the range of its runs a law is good to
-# about a per cent; its constants are not. A hundred times beyond the runs its
-# interval is wider than the gain from ten times the compute. And nats of another
-# tokenizer are another unit.
+# so flat that the exact N hardly matters. Inside the range of its runs a law is
+# good to about a per cent; its constants are not. A hundred times beyond the runs
+# its interval is wider than the gain from ten times the compute. And nats of
+# another tokenizer are another unit.
 # :::
 #
 # ## Write it yourself

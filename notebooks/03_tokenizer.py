@@ -549,12 +549,12 @@ assert {per_byte[one] for one in ("digits", "spaces", "Greek")} == {1}
 
 # %% [markdown]
 # French comes closest of the five, since it shares most letters with English, then
-# capitals, letters that the corpus has; the other three save nothing. What the corpus does
-# not contain falls apart into bytes, a token each: a Chinese character takes up to
-# three, and a byte that is no character by itself shows as �. That is costly, but
-# nothing is lost.
-# A tokenizer carries its training text with it: who writes like the corpus gets
-# short sequences, and everyone else pays more for the same content.
+# capitals, letters that the corpus has; the other three save nothing. What the
+# corpus does not contain falls apart into bytes, a token each: a Chinese character
+# takes up to three, and a byte that is no character by itself shows as �. That is
+# costly, but nothing is lost. A tokenizer carries its training text with it: who
+# writes like the corpus gets short sequences, and everyone else pays more for the
+# same content.
 #
 # One last trap. End-of-text is written `<|endoftext|>`, and a user can type
 # those characters. They must come in as plain text, or anyone could end the

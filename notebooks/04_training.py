@@ -195,9 +195,9 @@ assert worst < 1e-12
 #
 # **Sixteen bits.** A GPU multiplies numbers of 16 bits several times faster than
 # those of 32, and twice as fast as with TF32, which rounds those of 32 before it
-# multiplies. There are two ways to spend the 16: for digits, which float16 does, or for range, as
-# bfloat16 does. (The newest GPUs have floats of eight bits too; this book does
-# without.)
+# multiplies. There are two ways to spend the 16: for digits, which float16 does, or
+# for range, as bfloat16 does. (The newest GPUs have floats of eight bits too; this
+# book does without.)
 #
 # :::{admonition} Predict
 # :class: hint
@@ -1191,10 +1191,11 @@ assert max(speeds_of.values()) < 0.7 * best
 # %% [markdown]
 # The best is that of the fastest square product seen on this processor, whose
 # numbers stay in the caches while it is done again and again. None of these gets
-# near it: their numbers come from memory, and each sum in them is short. So a processor's peak is not the speed of
-# training, and the share that is reached has a name: {term}`MFU`. And bfloat16 gains
-# less here than its instructions promise: the faster the products, the more weighs
-# what is not in them ([chapter 6](06_cheaper.ipynb) has what it gains).
+# near it: their numbers come from memory, and each sum in them is short. So a
+# processor's peak is not the speed of training, and the share that is reached has a
+# name: {term}`MFU`. And bfloat16 gains less here than its instructions promise: the
+# faster the products, the more weighs what is not in them
+# ([chapter 6](06_cheaper.ipynb) has what it gains).
 #
 # (bfloat16-costs)=
 # ## What does bfloat16 cost?

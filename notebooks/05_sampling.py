@@ -224,8 +224,8 @@ for options in (dict(temperature=0), dict(temperature=0.8, top_p=0.9),
 # %% [markdown]
 # For some words: it draws from the tail, where hundreds of unlikely tokens together
 # weigh a lot, and one of them derails everything after it. Temperature zero writes
-# the same text twice, since nothing is left to chance. Cutting the tail and keeping the rest, as the middle setting does, is what most
-# people settle on.
+# the same text twice, since nothing is left to chance. Cutting the tail and keeping
+# the rest, as the middle setting does, is what most people settle on.
 #
 # A model that goes in circles is often helped by a
 # {term}`repetition penalty`, a factor that makes tokens already in the text less
@@ -403,8 +403,8 @@ assert 1.5 < speed["course_lib int8"] / speed["course_lib"] < 2
 # One number for a whole split hides where the bits go. A token that a model
 # gave probability $p$ costs $-\log_2 p$ bits, its {term}`surprisal`, and
 # the loss is their mean (in nats). (It can be stored in about as many, which makes
-# a compressor a predictor in disguise.) So we can print a story and see where our own model
-# is surprised. It has never read this one.
+# a compressor a predictor in disguise.) So we can print a story and see where our
+# own model is surprised. It has never read this one.
 #
 # :::{admonition} Predict
 # :class: hint

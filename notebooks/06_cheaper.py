@@ -75,8 +75,8 @@ for share in (GPU_MFU / 2, GPU_MFU):
 
 # %% [markdown]
 # Three quarters of the money went into padding, as chapter 3 counted. (The cents
-# differ, since the price of the hours was rounded there.) To count that needs no experiment,
-# and chapter 3 has the fix: rows without padding. What such rows do to
+# differ, since the price of the hours was rounded there.) To count that needs no
+# experiment, and chapter 3 has the fix: rows without padding. What such rows do to
 # the learning is another question, for below.
 #
 # The last two lines are the {term}`MFU`: the card did a sixth of what it could.
@@ -84,9 +84,10 @@ for share in (GPU_MFU / 2, GPU_MFU):
 # writes all logits of a batch to memory, products too small to fill the card,
 # and waiting for data. The code of 2023 does the first, encodes each sentence in the
 # training process between two steps, and waits for the loss after each;
-# [chapter 4](04_training.ipynb) shows where the time goes in a step of ours. This book's trainer is written to waste less, but *it has
-# not been measured on a rented GPU*; what follows assumes an MFU, the same as in
-# the other chapters, and says what half of it would come to.
+# [chapter 4](04_training.ipynb) shows where the time goes in a step of ours. This
+# book's trainer is written to waste less, but *it has not been measured on a rented
+# GPU*; what follows assumes an MFU, the same as in the other chapters, and says
+# what half of it would come to.
 #
 # On a processor it has. The table says how many times as fast a step of ours is as
 # one of Hugging Face's `transformers`, of nanoGPT, which the recipe of 2023 followed,
@@ -214,11 +215,11 @@ show_source(rotate)
 # This *Newton-Schulz iteration* turns each singular value $s$ of $X$ into
 # $a s + b s^3 + c s^5$ and leaves $U$ and $V$ as they are. With
 # $a = 3.4445$, $b = -4.7750$ and $c = 2.0315$ small ones grow fast, and all but the
-# smallest end near one. (A matrix with more rows than columns is transposed before and after.)
-# Then $W \leftarrow W - 0.2\,\eta \sqrt{n}\,X$, where $n$ is the longer side: its
-# numbers are about as large as those of AdamW's step {cite}`liu2025`, so that both
-# share the learning rate $\eta$. (The package decays the weights as well, looks one
-# gradient ahead, and takes queries, keys and values as three matrices.)
+# smallest end near one. (A matrix with more rows than columns is transposed before
+# and after.) Then $W \leftarrow W - 0.2\,\eta \sqrt{n}\,X$, where $n$ is the longer
+# side: its numbers are about as large as those of AdamW's step {cite}`liu2025`, so
+# that both share the learning rate $\eta$. (The package decays the weights as well,
+# looks one gradient ahead, and takes queries, keys and values as three matrices.)
 
 # %% tags=["remove-cell"]
 from course_lib.training.optimizers import QUINTIC, orthogonal
@@ -427,10 +428,11 @@ assert muon_work(vars(full.model)) < 0.01 * (
 # third of what is left ({numref}`fig-savings`). (The column of work leaves out the
 # products that Muon does by itself in each step. A batch has few tokens here, so they
 # add a quarter to what is needed from that line on; with the far larger batch of the
-# full preset they add less than a hundredth.) After these two nothing large is left: normed queries, RMSNorm, SwiGLU and the projections from zero
-# change about as much as a seed does. Without biases this small model is worse,
-# and with the squared ReLU or an untied head a little; `modern`, without biases
-# too, pays for its shape.
+# full preset they add less than a hundredth.) After these two nothing large is
+# left: normed queries, RMSNorm, SwiGLU and the projections from zero change about
+# as much as a seed does. Without biases this small model is worse, and with the
+# squared ReLU or an untied head a little; `modern`, without biases too, pays for
+# its shape.
 #
 # By the column of work the untied head is the cheapest line of all: with fewer
 # channels a position costs it a quarter less, and it is soon as good as the recipe
@@ -559,9 +561,9 @@ plt.legend();
 # %% [markdown]
 # ## Is it the stories?
 #
-# A grammar is no prose. So the whole campaign was run again on public-domain books, with the same model, positions
-# and care, and a tokenizer of the same size made for them. It is measured on
-# windows from all over the books that were held out.
+# A grammar is no prose. So the whole campaign was run again on public-domain books,
+# with the same model, positions and care, and a tokenizer of the same size made for
+# them. It is measured on windows from all over the books that were held out.
 #
 # :::{admonition} Predict
 # :class: hint

@@ -401,8 +401,8 @@ assert abs(N_low / best_N - 1.031) < 0.001
 # Hoffmann's law looks like when embeddings are left out of N and C and the runs are
 # small. ({cite:t}`porian2024` find the gap elsewhere: in the work of the last layer,
 # which was not counted, in a warm-up too long for small runs, and in settings that
-# were not tuned for each size.) Small is what ours are. In the ladder of chapter 2 the embedding table is
-# most of the smallest model:
+# were not tuned for each size.) Small is what ours are. In the ladder of chapter 2
+# the embedding table is most of the smallest model:
 
 # %%
 body = kept.N - np.array([count_parameters(rung.preset.model).embedding
