@@ -1,7 +1,7 @@
 """A training step beside other GPT-2s, on this machine's processor.
 
     python benchmarks/training_step.py --nanogpt CHECKOUT [--scales ...]
-        [--llmc CHECKOUT] [--masked]
+        [--rounds 15]
 
 The same weights and the same batch of 4,096 tokens go through `course_lib`
 as `course train` runs it, through the path of this book's first edition
@@ -13,25 +13,25 @@ AdamW that its Trainer defaults to).
 
 Every side has a process of its own, in which nothing that another sets can
 help or hurt it. They take turns, one step at a time, and a ratio is taken
-within a round, where the machine was about equally busy. With --masked the
-libraries are told that the processor has AVX2 and no more. llm.c's
-`train_gpt2.c` is fixed to its own shapes, so its side is one more process
-with the same checkpoint. Writes book/results/training_step.json, or
-training_step_avx2.json.
+within a round, where the machine was about equally busy. Writes
+book/results/training_step.json or, where the processor has no instructions
+for bfloat16 and ours are float32 steps as well, training_step_float32.json.
 """
 
 import argparse
 import importlib.util
 import multiprocessing
-import os
 import resource
 import statistics
 import time
 
 import torch
-import torch._inductor.config
 
-from course_lib.machine.device import autocast, matmul_peak
+from course_lib.machine.device import (
+    autocast,
+    instructions,
+    matmul_peak,
+)
 from course_lib.machine.files import write_json
 from course_lib.machine.memory import keep_memory
 from course_lib.machine.origin import provenance
@@ -45,8 +45,6 @@ from course_lib.training.start import compiled_loss
 from course_lib.training.step import train_step
 
 TOKENS = 4_096  # in one step
-MASK = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2",
-        "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
 
 
 def ours(preset, number_format, compiles=False, keeps=True):
@@ -135,10 +133,6 @@ MAKERS = {"nanoGPT": nano_gpt, "transformers": transformers_gpt2,
 
 def work(pipe, maker: str, scale: str, arguments: dict) -> None:
     """A side's process: a step for each word that comes."""
-    if MASK.items() <= os.environ.items():
-        # else Inductor writes AVX-512 beside ATen's AVX2, and the process
-        # ends in an exception
-        torch._inductor.config.cpp.simdlen = 256
     preset = load_preset(scale)
     step = MAKERS[maker](preset, **arguments)
     T = preset.model.context_length
@@ -194,10 +188,15 @@ def summary(taken, first) -> dict:
                 quartiles=[quarter, three_quarters])
 
 
+def has_bfloat16() -> bool:
+    """Whether the processor has instructions for products in bfloat16."""
+    return bool({"avx512_bf16", "amx_bf16", "bf16"} & set(instructions()))
+
+
 def sides_of(options, scale: str) -> dict:
     """Who takes part: the one that all are compared with first."""
     compiles = scale != "laptop"  # whose run is too short to win it back
-    best = "float32" if options.masked else "bfloat16"
+    best = "bfloat16" if has_bfloat16() else "float32"
 
     def our(**other):
         return "course_lib", dict(number_format=best,
@@ -205,12 +204,12 @@ def sides_of(options, scale: str) -> dict:
 
     sides = {"course_lib": our(),
              "first edition": our(number_format="float32", compiles=False,
-                                  keeps=False)}
-    if not options.masked:
+                                  keeps=False),
+             "not compiled": our(compiles=False),
+             "memory given back": our(keeps=False),
+             "transformers": ("transformers", {})}
+    if has_bfloat16():
         sides["in float32"] = our(number_format="float32")
-        sides["not compiled"] = our(compiles=False)
-        sides["memory given back"] = our(keeps=False)
-        sides["transformers"] = "transformers", {}
     if options.nanogpt:
         sides["nanoGPT"] = "nanoGPT", dict(checkout=options.nanogpt)
     return sides
@@ -222,12 +221,7 @@ def main():
     parser.add_argument("--scales", nargs="+",
                         default=["laptop", "evening", "full"])
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--masked", action="store_true",
-                        help="as on a processor with AVX2 and no more")
     options = parser.parse_args()
-    if options.masked and not MASK.items() <= os.environ.items():
-        parser.error("--masked needs an environment that says so: " + " "
-                     .join(f"{name}={value}" for name, value in MASK.items()))
     peaks = {name: matmul_peak("cpu", name, 2)
              for name in ("float32", "bfloat16")}
     rows = []
@@ -239,10 +233,10 @@ def main():
                   f"tokens/s, the first is {row['first_is_faster']:.2f}x ("
                   + " to ".join(f"{q:.2f}" for q in row["quartiles"])
                   + f"), {row['peak_bytes'] / 1e9:.2f} GB", flush=True)
-    name = "training_step_avx2" if options.masked else "training_step"
-    write_json(RESULTS / f"{name}.json", dict(
-        provenance=provenance("cpu"), masked=options.masked,
-        matmul_flop_per_second=peaks, rows=rows))
+    format_of = "" if has_bfloat16() else "_float32"
+    write_json(RESULTS / f"training_step{format_of}.json", dict(
+        provenance=provenance("cpu"), matmul_flop_per_second=peaks,
+        rows=rows))
 
 
 if __name__ == "__main__":
