@@ -1,24 +1,42 @@
-"""What is normal: the validation losses of ten seeds, for `judge`.
+"""What is normal: the validation losses of several seeds, for `judge`.
 
     python benchmarks/bands.py [--scales smoke laptop]
-        [--recipes gpt2 modern] [--seeds 10]
+        [--recipes gpt2 modern] [--seeds 10] [--workers 2]
 
-Writes book/results/bands.json after every run; what it holds is not done
-again, unless the preset has changed.
+The runs share the processors, one thread each. Writes book/results/bands.json
+after every run, with the machine and date of the latest; what it holds is not
+done again, unless the preset has changed.
 """
 
 import argparse
 import json
+import os
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
 
 from course_lib.machine.files import write_json
 from course_lib.machine.origin import provenance
 from course_lib.measuring.bands import BANDS
-from course_lib.presets import load_preset
+from course_lib.presets import Preset, load_preset
 from course_lib.recipes import find_recipe
+from course_lib.runs import open_run
 from course_lib.stages import prepared
 from course_lib.training.processor import number_format
 from course_lib.training.trainer import train
+
+
+def curve(folder: Path, preset: Preset) -> list[tuple[float, float]]:
+    """(share of the steps, validation loss) along a run of its own."""
+    torch.set_num_threads(1)
+    run = open_run(folder)
+    log = train(None, preset, run.train_tokens, run.measured_tokens,
+                progress=False).log
+    return [(record["step"] / preset.steps, record["val_loss"])
+            for record in log if record.get("val_loss") and record["step"]]
 
 
 def main():
@@ -26,30 +44,35 @@ def main():
     parser.add_argument("--scales", nargs="+", default=["smoke", "laptop"])
     parser.add_argument("--recipes", nargs="+", default=["gpt2", "modern"])
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
     options = parser.parse_args()
-    held = json.loads(BANDS.read_text())["bands"] if BANDS.is_file() else []
-    for scale in options.scales:
-        for recipe in options.recipes:
-            preset = find_recipe(recipe).at(load_preset(scale))
-            same = [band for band in held
-                    if band["preset"] == preset.to_dict()]
-            band = same[0] if same else dict(
-                preset=preset.to_dict(), shares=[], losses=[])
-            held = [other for other in held if (
-                other["preset"]["name"], other["preset"]["recipe"]) != (
-                    scale, recipe)] + [band]
-            run = prepared(preset)
-            for seed in range(len(band["losses"]), options.seeds):
-                result = train(None, replace(preset, seed=seed),
-                               run.train_tokens, run.measured_tokens)
-                curve = [(record["step"] / preset.steps, record["val_loss"])
-                         for record in result.log
-                         if record.get("val_loss") and record["step"]]
-                band["shares"] = [share for share, _ in curve]
-                band["losses"].append([loss for _, loss in curve])
-                print(scale, recipe, seed, curve[-1], flush=True)
-                write_json(BANDS, dict(bands=held, provenance=provenance(
-                    "cpu", number_format("cpu", preset.model))))
+    presets = [find_recipe(recipe).at(load_preset(scale))
+               for scale in options.scales for recipe in options.recipes]
+    held = {}
+    for band in (json.loads(BANDS.read_text())["bands"]
+                 if BANDS.is_file() else []):
+        of = band["preset"]
+        held[of["name"], of["recipe"]] = band
+    with ProcessPoolExecutor(options.workers, get_context("spawn")) as pool:
+        jobs = {}
+        for preset in presets:
+            name = preset.name, preset.recipe
+            if held.get(name, {}).get("preset") != preset.to_dict():
+                held[name] = dict(preset=preset.to_dict(), losses=[])
+            folder = prepared(preset).folder
+            for seed in range(len(held[name]["losses"]), options.seeds):
+                jobs[pool.submit(curve, folder, replace(
+                    preset, seed=seed))] = preset
+        for job, preset in jobs.items():  # by seed, for one who goes on
+            found = job.result()
+            name = preset.name, preset.recipe
+            held[name]["shares"] = [share for share, _ in found]
+            held[name]["losses"].append([loss for _, loss in found])
+            print(*name, found[-1], flush=True)
+            write_json(BANDS, dict(
+                bands=[band for band in held.values() if band["losses"]],
+                provenance=provenance("cpu", number_format(
+                    "cpu", preset.model))))
 
 
 if __name__ == "__main__":

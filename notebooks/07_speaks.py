@@ -41,8 +41,7 @@ card("07_speaks", needs="nothing; earlier chapters explain the words",
 #
 # The size came from the dial of [chapter 2](02_scaling_laws.ipynb), turned to the
 # hours there were, with `--largest 9e6` so that the model fits into a page. The
-# text is public-domain books without their licences, tables of contents and page
-# numbers. One book in twenty is held out, by a hash of its text.
+# text is public-domain books. One in twenty is held out, by a hash of its text.
 
 # %%
 from course_lib.presets import Preset
@@ -61,6 +60,28 @@ show_table([{"text": name, "books": f"{files[key]['documents']:,}",
              "million tokens": f"{files[key]['tokens'] / 1e6:.1f}"}
             for name, key in (("to train on", "train"),
                               ("held out", "val"))])
+
+# %% [markdown]
+# A book from the web carries what its author did not write, and a model learns to
+# write that too. So `course prepare --corpus books:FOLDER` cleans a book before it is
+# split (`course_lib/text/books.py` has the rules). From these, which came with their
+# licences cut off already, it took little:
+
+# %%
+cleaning = load_result("cleaning.json")
+show_table([{"taken out": row["part"],
+             "of so many books": f"{row['books']:,}",
+             "kilobytes": f"{row['bytes'] / 1e3:,.0f}",
+             "share": f"{row['bytes'] / cleaning['bytes']:.3%}"}
+            for row in cleaning["rows"]])
+lost = sum(row["bytes"] for row in cleaning["rows"])
+print(f"in all {lost / cleaning['bytes']:.2%} of "
+      f"{cleaning['bytes'] / 1e6:.0f} megabytes")
+
+# %% tags=["remove-cell"]
+kept_bytes = sum(part["bytes"] for part in files.values())
+assert cleaning["bytes"] - lost == kept_bytes
+assert cleaning["books"] == sum(p["documents"] for p in files.values())
 
 # %% [markdown]
 # Then the bet of [chapter 2](02_scaling_laws.ipynb#the-bet): how long the run
@@ -486,7 +507,9 @@ assert abs(averages[0] - averages[1]) < 1
 #
 # ## What it says
 #
-# One beginning on the way, and then ten at the end, the first seed of each.
+# One beginning on the way, and then ten at the end, the first seed of each. (The
+# samples on the way were taken after 1% and 10% of the run as it was first planned,
+# which is more of the run as it was.)
 
 # %% tags=["hide-input"]
 samples = long_run["samples"]
@@ -548,7 +571,9 @@ print(f"the full run has {larger:.1f} times the parameters and "
 # The hours of the first line are measured. Its price is that of a rented machine
 # with two virtual processors of this kind, which we have not tried. The second is
 # projected, as everywhere in this book: no run on a GPU is recorded here. A GPU would
-# not make our model better, only sooner. What makes it better is what the law says,
+# not make our model better, only sooner, and how much sooner we do not project: the
+# MFU that [chapter 6](06_cheaper.ipynb) assumes is for the products of the full model,
+# and those of this one, with half as many channels, do not fill such a card. What makes it better is what the law says,
 # more parameters and more text, and the last line says how many more the model of
 # the title has.
 #

@@ -28,24 +28,48 @@ BARE = re.compile(r"\W*\d{1,4}\W*|[-*_=.·\s]{3,}|\s*\|.*\|\s*")
 
 def clean(text: str) -> str:
     """A book's text without licence, front matter, notes, page numbers and
-    what comes after its end.
+    what comes after its end."""
+    for part in PARTS.values():
+        text = part(text)
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
-    Front matter are the short lines before the first paragraph, the heading
-    just above it excepted. Where there is no paragraph in the first tenth
-    of the book, as in verse and plays, it stays.
-    """
+
+def _without_licence(text: str) -> str:
     if start := START.search(text):
         text = text[start.end():]
     if end := END.search(text):
         text = text[:end.start()]
-    lines = PAGE.sub("", NOTE.sub("", text)).split("\n")
-    text = "\n".join(line for line in lines if len(line) > PARAGRAPH
-                     or not BARE.fullmatch(line))
-    for last in LAST.finditer(text, int(len(text) * (1 - EDGE))):
-        text = text[:last.end()]
-        break
-    text = text[_first_heading(text):]
-    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+    return text
+
+
+def _without_notes(text: str) -> str:
+    return NOTE.sub("", text)
+
+
+def _without_numbers(text: str) -> str:
+    """A line that was only the number of a page goes as well."""
+    return "\n".join(line for line in PAGE.sub("", text).split("\n")
+                     if len(line) > PARAGRAPH or not BARE.fullmatch(line))
+
+
+def _without_end_matter(text: str) -> str:
+    last = LAST.search(text, int(len(text) * (1 - EDGE)))
+    return text[:last.end()] if last else text
+
+
+def _without_front_matter(text: str) -> str:
+    """Front matter are the short lines before the first paragraph, the
+    heading just above it excepted. Where there is no paragraph in the first
+    tenth of the book, as in verse and plays, it stays."""
+    return text[_first_heading(text):]
+
+
+# In the order in which they are taken out.
+PARTS = {"licences": _without_licence,
+         "notes and captions": _without_notes,
+         "page numbers, rules and tables": _without_numbers,
+         "what comes after the end": _without_end_matter,
+         "title pages and tables of contents": _without_front_matter}
 
 
 def _first_heading(text: str) -> int:
