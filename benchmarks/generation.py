@@ -4,14 +4,14 @@
 
 The full preset's model with a context of 1,024 and random weights continues
 a prompt of 4 tokens by 512, or sixteen at a time by 64: this package in
-float32 (greedy and sampled) and in int8, `transformers`' `generate` with its
-cache, and from a checkout nanoGPT's `generate`. Beside them a bare loop over
-the same matrix-vector products and nothing else, the ceiling of any float32
-implementation that calls them so. The sides alternate within one process,
-and a ratio is taken within a round. On one thread the clock is the
-processor's, which does not run while other programs do. With a trained run
-the cost of int8 in bits per byte of its validation text is measured too.
-Writes book/results/generation.json (or --out).
+float32 (greedy, sampled, and without its cache) and in int8, `transformers`'
+`generate` with its cache, and from a checkout nanoGPT's `generate`, which has
+none. Beside them a bare loop over the same matrix-vector products and nothing
+else, the ceiling of any float32 implementation that calls them so. The sides
+alternate within one process, and a ratio is taken within a round. On one
+thread the clock is the processor's, which does not run while other programs
+do. With a trained run the cost of int8 in bits per byte of its validation
+text is measured too. Writes book/results/generation.json (or --out).
 
 What a profile says of ours: nine tenths of a greedy token are the matrix
 products, half of them the 50,304 x 512 of the output layer. The usual order
@@ -185,12 +185,16 @@ def main():
                  lambda rows, tokens: bare(model, rows, tokens)}
         sides |= {f"course_lib {name}": us(**settings)
                   for name, settings in SAMPLED.items() if rows == 1}
+        if rows == 1:
+            sides["course_lib without cache"] = us(temperature=0,
+                                                   use_cache=False)
         if options.nanogpt and rows == 1:
             sides["nanoGPT"] = nano_gpt(options.nanogpt, model)
         result[f"batch {rows}"] = compare(
             {name: (rows, run) for name, run in sides.items()},
             options.tokens // (8 if rows > 1 else 1), options.rounds,
-            ["nanoGPT", *(f"course_lib {name}" for name in SAMPLED)])
+            ["nanoGPT", *(f"course_lib {name}" for name in (
+                "without cache", *SAMPLED))])
         for name, row in result[f"batch {rows}"].items():
             low, high = row["range"]
             print(f"batch {rows:2} {name:27}{row['tokens_per_second']:7.1f} "
