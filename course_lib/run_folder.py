@@ -192,7 +192,7 @@ class Run:
             raise ValueError(
                 f"{self.folder} is at step {self.step:,}, and in a run of "
                 f"{self.preset.steps:,} steps or in one of {preset.steps:,} "
-                "the learning rate has begun to fall by then: its length is "
+                "the learning rate has begun to decay by then: its length is "
                 "settled")
         record = {name: value for name, value in self.record.items()
                   if name != "forecast"} | dict(preset=preset.to_dict())

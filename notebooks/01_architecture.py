@@ -1083,7 +1083,7 @@ def shares(name, **change):
     attention = flop["attention projections"] / total + scores
     return {"shape": name, "output head": f"{flop['head'] / total:.0%}",
             "attention": f"{attention:.0%}",
-            "of it scores": f"{scores:.0%}"}
+            "scores' share of all": f"{scores:.0%}"}
 
 show_table([shares("full preset"),
             shares("twice the layers", n_layer=2 * full.n_layer),
@@ -1128,6 +1128,9 @@ step = load_preset("full").batch_tokens
 for tokens in step, step // 8:
     size = tokens * full.vocab_size * 4 / 1e9
     print(f"{tokens:7,} tokens: {size:4.1f} GB")
+
+# %% tags=["remove-cell"]
+assert 45 < 8 * size < 60
 
 # %% [markdown]
 # Some fifty. Training takes such a step in parts (chapter 4), but even an eighth

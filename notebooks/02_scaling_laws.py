@@ -491,7 +491,7 @@ for one in valleys[1:]:  # the first has no bottom among its sizes
 show_table([{
     "FLOPs": f"{spent:.1e}", "bottom at N": f"{N / 1e3:,.0f}k",
     "D / N": f"{spent / (6 * N**2):.1f}",
-    "the paper's": f"{spent / (6 * law.optimum(spent)[0]**2):.1f}"}
+    "D / N by the paper": f"{spent / (6 * law.optimum(spent)[0]**2):.1f}"}
     for spent, N in bottoms.items()])
 
 # %% tags=["remove-cell"]
@@ -588,11 +588,11 @@ assert 0.2 < itself.loss[0] - says.loss < 0.23
 # besides bad luck. The two prices may no longer simply add up there, as the runs
 # above the curve in {numref}`fig-own-isoflop` had warned. And its learning rate came
 # from the rule, unchecked: of the sweeps that made the rule one had fewer tokens than
-# parameters, and there the rule gives twice the best rate. That cost a few hundredths
-# of a nat, though, and the miss is two tenths. A law is safe inside its range, in
-# every direction. The run goes into the fit all the same, as the one nearest to
-# what we want to know. If its rate was too high, its loss is too, and so is every
-# prediction from here on:
+# parameters, and there the rule gives twice the best rate. That cost two or three
+# hundredths of a nat, though, and the miss is two tenths. A law is safe inside its
+# range, in every direction. The run goes into the fit all the same, as the one
+# nearest to what we want to know. If its rate was too high, its loss is too, and so
+# is every prediction from here on:
 
 # %%
 rows = []

@@ -71,9 +71,8 @@ print(f"{stories.entropy_bits_per_byte():.4f} bits per byte, of the "
 # %% [markdown]
 # ## What must a tokenizer never do?
 #
-# Lose text. A model is trained to predict what the tokenizer lets through, so
-# whatever it drops is neither learned nor missed, and the loss looks better
-# for it.
+# Give back another text than it was given. A model is trained to predict what the
+# tokenizer lets through, and knows of nothing else.
 #
 # The tokenizer of 2023 was a byte-level {term}`BPE` (how that works comes
 # next) from the Tokenizers library, trained on BookCorpus. Here are its
@@ -110,7 +109,7 @@ def as_bookcorpus(text):
 
 
 rows = [row for text in texts for row in as_bookcorpus(text)]
-lossy = train_2023(rows)
+of_2023 = train_2023(rows)
 
 # %% [markdown]
 # :::{admonition} Predict
@@ -127,7 +126,7 @@ lossy = train_2023(rows)
 line = ('Zoë said: "Life is about 3 things."\n'
         '\tLove, 愛, and a roof (€900).')
 
-print(lossy.decode(lossy.encode(line).ids))
+print(of_2023.decode(of_2023.encode(line).ids))
 
 # %% [markdown]
 # They are left out: no error is raised, and no warning given. The library
@@ -148,16 +147,17 @@ def share_lost(library, texts):
     return 1 - kept / sum(len(text.encode()) for text in texts)
 
 
-letters = {token for token in lossy.get_vocab() if len(token) == 1}
+letters = {token for token in of_2023.get_vocab() if len(token) == 1}
 print(f"bytes without a token: {256 - len(letters)} of 256")
-print(f"lost of our text:      {share_lost(lossy, texts[:200]):.1%}")
-print(f"lost of the rows:      {share_lost(lossy, rows[:200]):.1%}")
+print(f"lost of our text:      {share_lost(of_2023, texts[:200]):.1%}")
+print(f"lost of the rows:      {share_lost(of_2023, rows[:200]):.1%}")
 
 # %% [markdown]
 # A few per cent sounds harmless. But they are every capital letter, every
 # quotation mark and every line break: a model behind this tokenizer can
 # neither read one nor write one. Training does not show it, because the
-# training text itself loses nothing.
+# training text itself loses nothing: what a tokenizer drops is neither learned nor
+# missed, and the loss looks better for it.
 #
 # The fix is one argument. `initial_alphabet` puts all 256 bytes into the
 # vocabulary before training starts, whether they occur or not.
@@ -176,11 +176,11 @@ print(f"lost of our text: {share_lost(fixed, texts[:200]):.1%}")
 # half a per cent.
 
 # %% tags=["remove-cell"]
-assert lossy.decode(lossy.encode(line).ids) != line
+assert of_2023.decode(of_2023.encode(line).ids) != line
 assert fixed.decode(fixed.encode(line).ids) == line
-assert 0 < share_lost(lossy, texts[:200]) < 0.2
+assert 0 < share_lost(of_2023, texts[:200]) < 0.2
 assert share_lost(fixed, texts[:200]) == 0
-assert share_lost(lossy, rows[:200]) == 0
+assert share_lost(of_2023, rows[:200]) == 0
 
 # %% [markdown]
 # ## How does BPE learn its tokens?
@@ -659,7 +659,7 @@ for row in books["rows"]:
     rows.append({
         "V": f"{row['vocab_size']:,}",
         "model": f"{parts.total / 1e6:.1f}M",
-        "of it table": f"{share:.0%}",
+        "table's share": f"{share:.0%}",
         "MFLOP per token": f"{row['flop_per_token'] / 1e6:.0f}"})
 show_table(rows)
 

@@ -231,7 +231,7 @@ for options in (dict(temperature=0), dict(temperature=0.8, top_p=0.9),
 # {term}`repetition penalty`, a factor that makes tokens already in the text less
 # likely {cite}`keskar2019`. It is a crude tool: a story
 # needs its hero's name, and its full stops, more than once. Where a model does not
-# go in circles, as ours does not at laptop scale, only the harm is left.
+# go in circles, only the harm is left.
 
 # %%
 for penalty in (1.0, 1.3, 2.0):
@@ -567,8 +567,8 @@ assert copied == samples[copies.index(most)][
     most.start:most.start + most.length]
 
 # %% [markdown]
-# The stories that it never saw, or neither by much. Were the model's runs the longer
-# ones, it would be reciting. A long run in {numref}`fig-copies` alone proves nothing,
+# The last line above says whose. Had the model's own stories clearly the longer
+# runs, it would be reciting. A long run in {numref}`fig-copies` alone proves nothing,
 # since held-out stories have them too; nor do short ones prove that it has learned how
 # such stories go: nonsense shares least of all.
 #

@@ -9,12 +9,12 @@
 # %% [markdown]
 # # Cheaper: where the fifty dollars went
 #
-# The recipe of 2023 cost about fifty dollars. The same number of parameters,
-# shown the same number of tokens, should cost one to three today. This chapter
-# goes through the bill line by line: what was paid for nothing, what a better
-# machine does for the same money, and what has been learned about training
-# since. Each line has its own number, and says whether that number was counted,
-# measured, or only projected.
+# The recipe of 2023 cost about fifty dollars. What were they spent on, and why
+# should the same number of parameters, shown the same number of tokens, cost one to
+# three today? This chapter goes through the bill line by line: what was paid for
+# nothing, what a better machine does for the same money, and what has been learned
+# about training since. Each line has its own number, and says whether that number
+# was counted, measured, or only projected.
 
 # %% tags=["remove-input"]
 from course_lib.presets import load_preset
@@ -636,7 +636,7 @@ assert 0 < packed.mean() < 2 * np.ptp(packed)
 # parameters, which is beyond us here. But the direction can be tried on books:
 # the recipe of 2023 against the settings of `gpt2` (all lines down to *late
 # decay*) and against `modern`, with four times the work; and against the settings
-# with a model of five times the parameters. Each has its learning rate tuned
+# with a model of more than five times the parameters. Each has its learning rate tuned
 # again. As above, the settings needed about an eighth of the work of 2023.
 #
 # :::{admonition} Predict
@@ -685,11 +685,9 @@ assert 1.8e5 < whole / longest < 2.2e5
 # About the same, an eighth, and `modern` about a fourteenth, as before. Which way
 # they moved depends on which of the two seeds of 2023 is the goal. With the larger
 # model the settings need a smaller share, but there the recipe of 2023 ended no lower
-# than with the small one, so the goal was an easier one.
-#
-# So over a factor of four in work these savings did not shrink by more than luck. Of
-# size this says little, and of the full run too, which is some two hundred thousand
-# times the longest of these.
+# than with the small one, so the goal was an easier one. So over a factor of four in
+# work these savings did not shrink by more than luck. Of size this says little, and of
+# the full run too, which is some two hundred thousand times the longest of these.
 
 # %% [markdown]
 # ## The bill

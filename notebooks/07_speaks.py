@@ -95,7 +95,7 @@ assert cleaning["books"] == sum(p["documents"] for p in files.values())
 # way to make one. A copy of the run had been ended early. Its loss is known, so the
 # law has only to say by what factor further tokens lower it, and an error that lifts
 # the whole curve cancels. This second bet was made when the end was moved last and
-# before the learning rate fell; beside it stands what the first rule says of the new
+# before the learning rate's decay; beside it stands what the first rule says of the new
 # length.
 
 # %%
@@ -272,6 +272,7 @@ print(f"the model is {1 - bits['this model'] / best:.0%} below the "
 
 # %% tags=["remove-cell"]
 assert bits["Kneser-Ney, 5 tokens"] == best > bits["this model"]
+assert 2 < max(bits.values()) < 2.2
 assert before["bytes"] == ended["bytes"] and not before["read_before"]
 assert 0.3 < before["parameters"] / long_run["parameters"] < 0.35
 assert spent["passes"] < 1
@@ -359,7 +360,7 @@ show_table([{
     "word": ("in" if mine["word_seen"] else "not in")
     + f" the passage; {mine['given']} given",
     "this model": share(mine["right"]),
-    "its nats": f"{mine['nats']['mean']:.1f}",
+    "nats for the word": f"{mine['nats']['mean']:.1f}",
     "five tokens": share(theirs["right"])}
     for mine, theirs in zip(ours["cloze"], table["cloze"])])
 print(f"here the table has counted {table['tokens'] / 1e6:.0f}M tokens")
@@ -497,6 +498,7 @@ print(f"{copies['begun']} tokens are given, and "
 # %% tags=["remove-cell"]
 averages = [np.mean(kept) for kept in copies["kept"].values()]
 assert max(map(max, copies["kept"].values())) < 10
+assert {len(kept) for kept in copies["kept"].values()} == {40}
 assert abs(averages[0] - averages[1]) < 1
 
 # %% [markdown]
@@ -508,8 +510,8 @@ assert abs(averages[0] - averages[1]) < 1
 # ## What it says
 #
 # One beginning on the way, and then ten at the end, the first seed of each. (The
-# samples on the way were taken after 1% and 10% of the run as it was first planned,
-# which is more of the run as it was.)
+# samples on the way were taken after a hundredth and a tenth of the run as it was
+# first planned, which is more of the run as it was.)
 
 # %% tags=["hide-input"]
 samples = long_run["samples"]
@@ -566,6 +568,9 @@ print(f"the cores: ${price['dollars_per_hour']:.4f} an hour "
 larger = count_parameters(full.model).total / long_run["parameters"]
 print(f"the full run has {larger:.1f} times the parameters and "
       f"{full.tokens / spent['tokens']:.0f} times the tokens")
+
+# %% tags=["remove-cell"]
+assert full.model.n_embd == 2 * model.n_embd
 
 # %% [markdown]
 # The hours of the first line are measured. Its price is that of a rented machine

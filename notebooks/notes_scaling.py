@@ -295,9 +295,9 @@ for one in load_result("rates_books_modern.json")["points"]:
                   theirs / one["rate"]))
     rows.append({
         "N": f"{one['N'] / 1e3:.0f}k ({body / 1e3:.0f}k)",
-        "D": f"{D / 1e6:.1f}M", "best": f"{one['rate']:.4f}",
-        "our rule": f"{said:.4f} (+{cost:.3f})",
-        "Li et al.": f"{theirs:.2f}"})
+        "D": f"{D / 1e6:.1f}M", "best rate": f"{one['rate']:.4f}",
+        "by our rule (nats lost)": f"{said:.4f} (+{cost:.3f})",
+        "Li et al. / best": f"{theirs:.1f}"})
 show_table(rows)
 
 # %% tags=["remove-cell"]
@@ -315,8 +315,10 @@ assert sum(tokens < 1 for tokens, *_ in asked) == 1
 # distance from the best one costs. It costs little where a run has more tokens
 # than parameters. The last line has fewer, and there the rule's rate is twice the
 # best. The published rule was fitted to models hundreds of times as large and to
-# another optimizer; here its rates are seven to thirty times the best. The batch is
-# theirs, $0.58\,D^{0.571}$ tokens, or less where a run would have fewer than a
+# another optimizer; here its rates are seven to thirty times the best. (First weights
+# and steps can be scaled so that one rate serves every width, as {cite:t}`lingle2024`
+# tried from two million parameters to ten billion. Ours are not, so a rate of his
+# grid is no rate of ours.) The batch is that of Li and others, $0.58\,D^{0.571}$ tokens, or less where a run would have fewer than a
 # thousand steps.
 #
 # In the ladder's smallest budget one size was trained with half the rule's rate
@@ -465,8 +467,8 @@ assert 1.8 < np.log10(goal / ladder.budget.max()) < 2.5
 
 # %% [markdown]
 # The three answers over all parameters lie above the square root of the compute, the
-# first by little, and with a flaw of its own: a curve whose learning rate has not yet
-# come down lies too high. They agree on little else: carried on by two powers of ten
+# first by little, and it has a fault that the others lack: a curve whose learning
+# rate has not yet decayed lies too high. They agree on little else: carried on by two powers of ten
 # they choose sizes that lie a factor of five apart. Exponents are constants too.
 # Counted without embeddings, in N and in C alike, the growth is steeper still, and
 # near Kaplan's: as Pearce and Song say of small models.

@@ -118,8 +118,8 @@ def test_weights_too_large_to_compute_with(trained, tmp_path, course,
     save_file({name: value * 1e30 if value.dim() > 1 else value
                for name, value in weights.items()}, hf / "model.safetensors")
     for more in ([], ["--json"]):
-        refuses("evaluate", hf, "--text", text, *more, what="is no number")
-    refuses("sample", hf, what="logits are no numbers")
+        refuses("evaluate", hf, "--text", text, *more, what="is NaN")
+    refuses("sample", hf, what="logits are NaN")
     refuses("export", hf, "--to", tmp_path / "16", "--precision", "float16",
             what="too large for float16")
     assert not (tmp_path / "16").exists()

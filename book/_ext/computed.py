@@ -55,8 +55,8 @@ WHAT = {
     "long_run_bet": "What the dial said of the model of chapter 7, written "
                     "down before its run began.",
     "long_run_second_bet": "What the ladder says of the same run once a copy "
-                           "of it has ended early, written down before the "
-                           "run itself came down.",
+                           "of it has ended early, written down before its "
+                           "own learning rate decayed.",
     "rates_books_gpt2": "The learning rate that is best for a model as large "
                         "as chapter 7's, on books, by the gpt2 recipe.",
     "rates_books_modern": "The learning rate that is best for a size and a "
@@ -73,7 +73,10 @@ WHAT = {
                             "modern recipe on real books again, for four "
                             "times the work.",
     "savings_books_wider": "The first two on real books again, with a larger "
-                           "model (the modern line has its usual size)."}
+                           "model (the modern line has its usual size).",
+    "training_step": "A training step beside other GPT-2s, on a processor "
+                     "with instructions for bfloat16.",
+    "training_step_float32": "The same on a processor that has none."}
 UNKNOWN = "not noted"  # a test fails where this is shown
 ROWS = {"device": "{device}, {precision}, threads: {threads}",
         "versions": "Python {python}, torch {torch}",

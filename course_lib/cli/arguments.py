@@ -153,7 +153,7 @@ def _train(add):
         "without")
     add("--tokens", type=number, help="end after so many, fewer or more than "
         "planned, and keep what was trained: `wsd` allows it until its rate "
-        "falls")
+        "decays")
     add("--save-seconds", type=float, help="between checkpoints; 120 "
         "without, and longer where saving would take over 1%% of the time")
     add("--tensorboard", action="store_true", help="also write the logs for "

@@ -116,6 +116,7 @@ def processor_lines(preset, peak):
 
 def scale_line(preset, device: str, peak) -> str:
     """What a scale takes on this machine, and what it would cost."""
+    from course_lib.machine.device import matmul_peak
     from course_lib.machine.gpus import hourly_price
     from course_lib.model.cost import flops_per_token
     from course_lib.scaling.budget import dollars, hours
@@ -125,8 +126,12 @@ def scale_line(preset, device: str, peak) -> str:
     speed = measure_speed(preset, device, number_format=kind)
     work = flops_per_token(preset.model, preset.model.context_length)
     mine = preset.tokens / speed / 3600
-    line = (f"{preset.name:<10} {speed:,.0f} tokens/s in {kind} "
-            f"({work * speed / peak(kind):.0%} of the matmul peak): "
+    # once more, for the machine may have been busier then
+    share = work * speed / max(peak(kind), matmul_peak(device, kind))
+    of_peak = f"{share:.0%} of the matmul peak" if share <= 1 else (
+        "more than the matmul peak: the machine was busy when that was "
+        "measured")
+    line = (f"{preset.name:<10} {speed:,.0f} tokens/s in {kind} ({of_peak}): "
             f"{duration(mine)}")
     price = hourly_price(device)
     if price:
@@ -275,7 +280,7 @@ def evaluate(options) -> None:
                               progress=shown.update,
                               by_document=options.by_document)
     if math.isnan(result.loss):  # though all weights are numbers
-        raise ValueError(f"the loss of {options.folder} is no number: its "
+        raise ValueError(f"the loss of {options.folder} is NaN: its "
                          "weights are too large to compute with")
     if options.json:
         print(to_json(dict(

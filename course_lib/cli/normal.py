@@ -2,18 +2,51 @@
 """
 
 import sys
+from functools import cache
 
 from tqdm import tqdm
 
 from course_lib.machine.progress import Heedless, say
-from course_lib.measuring.bands import judge
+from course_lib.measuring.bands import Band, find_band, judge
+from course_lib.presets import PRESETS, Preset, load_preset
 from course_lib.run_folder import Run
+from course_lib.stages import ladder, loss_floor
 
 
 def verdict(run: Run, step: int, loss: float) -> list[str]:
-    """What `judge` says. No band was recorded of runs that begin with the
-    weights of another."""
-    return [] if run.begun_from else judge(run.preset, step, loss)
+    """What `judge` says. Nobody knows what is normal of runs that begin with
+    the weights of another, or read another kind of text."""
+    band = None if run.begun_from else band_of(run)
+    return judge(run.preset, step, loss, band) if band else []
+
+
+def band_of(run: Run) -> Band | None:
+    """What other seeds got, or else what a ladder's runs did, on the same
+    kind of text."""
+    preset, text = run.preset, run.record["corpus"]["name"]
+    if preset.name not in PRESETS or _kind(text) != _kind(preset.corpus):
+        return None
+    return find_band(preset) or _ladder_band(preset)
+
+
+@cache
+def _ladder_band(preset: Preset) -> Band | None:
+    """The scale's and recipe's, where as many tokens stand in the vocabulary
+    and in a row."""
+    from course_lib.scaling.bands import ladder_band
+    model, of = preset.model, load_preset(preset.name).model
+    if (model.vocab_size, model.context_length) != (
+            of.vocab_size, of.context_length):
+        return None
+    try:
+        rungs = ladder(preset)
+    except FileNotFoundError:
+        return None
+    return ladder_band(preset, rungs, loss_floor(preset, rungs))
+
+
+def _kind(corpus: str) -> str:
+    return corpus.split(":")[0]
 
 
 def before_and_after(run: Run, loss: float) -> str | None:

@@ -1,11 +1,11 @@
 """`course plan`, and what `course prepare --hours` makes of it (chapter 2)."""
 
-from course_lib.cli.arguments import SHAPE
+from course_lib.cli.arguments import SHAPE, TRAINING
 from course_lib.machine.lines import quoted
 from course_lib.machine.progress import say
 from course_lib.scaling.budget import GPU_MFU
 
-FAR = 1_000  # times a ladder's largest budget: beyond, its law is not asked
+FAR = 10_000  # times a ladder's largest run: beyond, its law is not asked
 
 
 def plan(options) -> None:
@@ -27,12 +27,14 @@ def plan(options) -> None:
 def prepare_dialled(options, corpus) -> None:
     """The run that a budget of time or money buys, with what is predicted of
     it."""
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
 
     from course_lib.runs import prepare
-    fixed = [flag for name, (flag, _) in SHAPE.items()
+    sets = {name: flag for name, (flag, _) in (SHAPE | TRAINING).items()
+            if name not in ("tokens", "seed")}
+    sets |= dict(schedule="--schedule", tokenizer="--tokenizer")
+    fixed = [flag for name, flag in sets.items()
              if getattr(options, name) is not None]
-    fixed += ["--tokenizer"] * (options.tokenizer is not None)
     if options.preset or options.change or fixed:
         raise ValueError("a budget sets size and recipe's numbers: leave out "
                          + (" ".join(fixed) or "--preset and --change"))
@@ -41,8 +43,9 @@ def prepare_dialled(options, corpus) -> None:
                          "plan` says what the published laws make of it")
     choice = chosen(options, different_tokens(corpus, ladder_of(options)))
     say("\n".join([*cost_lines(options, choice), *choice.lines()]))
-    run = prepare(options.out, choice.preset, corpus, say,
-                  asdict(choice.forecast))
+    preset = replace(choice.preset, **(
+        {} if options.seed is None else dict(seed=options.seed)))
+    run = prepare(options.out, preset, corpus, say, asdict(choice.forecast))
     say(f"ready: course train {quoted(run.folder)}")
 
 

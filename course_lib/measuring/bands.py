@@ -1,8 +1,9 @@
 """Is my loss normal? What others got at the same place (chapter 4).
 
 A band is what several seeds of one scale and recipe got at the same shares of
-their runs, recorded in book/results/bands.json by benchmarks/bands.py. A loss
-outside it has a reason, and the reasons are few.
+their runs, recorded in book/results/bands.json by benchmarks/bands.py, or
+what a ladder's runs got (`course_lib.scaling.bands`). A loss outside it has a
+reason, and the reasons are few.
 """
 
 import json
@@ -22,34 +23,41 @@ BEGINNING = 0.05  # share of a run before which seeds differ too much
 
 @dataclass(frozen=True)
 class Band:
-    """Validation losses (seeds, points) in nats per token of runs of a
-    `preset`, as plain values, after the `shares` (points,) of their steps."""
+    """Validation losses (runs, points) in nats per token after the `shares`
+    (points,) of their steps: of other seeds of a `preset`, as plain values,
+    or of `whose` runs. `further` is a standard deviation that these do not
+    show, as a share of the loss."""
 
     preset: dict
     shares: np.ndarray
     losses: np.ndarray
+    whose: str = "seeds of the same scale and recipe"
+    further: float = 0.0
 
     def at(self, share: float) -> tuple[float, float]:
-        """(low, high) that should hold LEVEL of other seeds after this share
+        """(low, high) that should hold LEVEL of such runs after this share
         of the run: Student's prediction interval in the logarithm of the
         loss, between the recorded points straight in log-log."""
         logs = np.log(self.losses)
         n = len(logs)
-        wide = stats.t.ppf((1 + LEVEL) / 2, n - 1) * math.sqrt(1 + 1 / n)
+        wide = stats.t.ppf((1 + LEVEL) / 2, n - 1)
         x, where = np.log(self.shares), math.log(share)
         middle = np.interp(where, x, logs.mean(0))
-        spread = np.interp(where, x, logs.std(0, ddof=1))
-        return (math.exp(middle - wide * spread),
-                math.exp(middle + wide * spread))
+        off = wide * math.hypot(math.sqrt(1 + 1 / n) * np.interp(
+            where, x, logs.std(0, ddof=1)), self.further)
+        return math.exp(middle - off), math.exp(middle + off)
 
 
 def find_band(preset, path: Path = BANDS) -> Band | None:
-    """The recorded band of a preset's scale and recipe, or None."""
+    """The recorded band of a preset's scale and recipe, or None: also where
+    the preset's model is another, as the dial's are."""
     if not path.is_file():
         return None
+    mine = preset.to_dict()
     for record in json.loads(path.read_text(encoding="utf-8"))["bands"]:
         of = record["preset"]
-        if (of["name"], of["recipe"]) == (preset.name, preset.recipe):
+        if all(of[part] == mine[part] for part in ("name", "recipe",
+                                                   "model")):
             return Band(of, np.array(record["shares"]),
                         np.array(record["losses"]))
     return None
@@ -67,8 +75,8 @@ def judge(preset, step: int, loss: float,
         return []
     low, high = band.at(share)
     got = (f"loss {loss:.3f} after {share:.0%} of the run; "
-           f"{len(band.losses)} seeds of the same scale and recipe got "
-           f"{low:.3f} to {high:.3f} there")
+           f"{len(band.losses)} {band.whose} got {low:.3f} to {high:.3f} "
+           "there")
     if low <= loss <= high:
         return ["normal: " + got]
     if loss < low:

@@ -105,9 +105,9 @@ class Sampling:
     def choose(self, logits, texts, numbers) -> list[int]:
         """One token a row from (B, V) logits, given each row's tokens so
         far and for each a function that gives a random number in [0, 1).
-        Raises ValueError for logits that are no numbers."""
+        Raises ValueError for logits that are NaN."""
         if not logits.isfinite().all():
-            raise ValueError("the model's logits are no numbers: its "
+            raise ValueError("the model's logits are NaN: its "
                              "training diverged")
         if self.repetition_penalty != 1:
             logits = penalize(logits, texts, self.repetition_penalty)

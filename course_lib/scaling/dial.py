@@ -28,7 +28,7 @@ from course_lib.training.processor import (
 )
 from course_lib.training.start import measure_speed
 
-CHOICES = sorted({*WIDTHS, 320, 448})  # the ladder's are far apart there
+CHOICES = sorted({*WIDTHS, 320, 448, 640, 768})  # the ladder's are far apart
 FLAT = 0.01  # nats of the lowest loss within which the smallest size wins
 TRIED = (32, 96, 256)  # widths whose speed is measured, the rest lie between
 SECONDS = 2.0  # for each

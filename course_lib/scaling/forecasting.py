@@ -48,15 +48,24 @@ def forecast(ladder: Ladder, N, D, floor: float = 0.0,
              level: float = 0.9) -> Forecast:
     """The loss of N parameters trained on D tokens, from a ladder of the same
     text and recipe."""
+    return forecasts(ladder, [(N, D)], floor, level)[0]
+
+
+def forecasts(ladder: Ladder, runs, floor: float = 0.0,
+              level: float = 0.9) -> list[Forecast]:
+    """The same for several runs (N, D)."""
     fits = bootstrap(*ladder.runs, resamples=RESAMPLES, floor=floor)
-    loss = float(fits.fit.law.loss(N, D))
-    above, beyond = loss - floor, max(0.0, math.log10(
-        6 * N * D / ladder.budget.max()))
-    return _stated(N, D, loss, floor, level, dict(
-        fit=_spread(*fits.loss(N, D, level=0.5)),
-        seeds=above * seed_error(ladder, floor),
-        rate=above * rate_error(ladder, floor),
-        extrapolation=above * extrapolation_error(ladder, floor) * beyond))
+    seeds, rate, decade = (error(ladder, floor) for error in (
+        seed_error, rate_error, extrapolation_error))
+    found = []
+    for N, D in runs:
+        loss = float(fits.fit.law.loss(N, D))
+        above, beyond = loss - floor, max(0.0, math.log10(
+            6 * N * D / ladder.budget.max()))
+        found.append(_stated(N, D, loss, floor, level, dict(
+            fit=_spread(*fits.loss(N, D, level=0.5)), seeds=above * seeds,
+            rate=above * rate, extrapolation=above * decade * beyond)))
+    return found
 
 
 def forecast_longer(ladder: Ladder, N, D, known: tuple[float, float],
@@ -187,5 +196,5 @@ def hindcast(ladder: Ladder, held: int, floor: float = 0.0,
     cut = np.unique(ladder.budget)[-held]
     few = ladder[ladder.budget < cut]
     ahead = ladder[(ladder.budget >= cut) & (ladder.rate == 1)]
-    return ahead.loss, [forecast(few, N, D, floor, level)
-                        for N, D in zip(ahead.N, ahead.D, strict=True)]
+    return ahead.loss, forecasts(few, zip(ahead.N, ahead.D, strict=True),
+                                 floor, level)

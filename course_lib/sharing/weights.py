@@ -74,7 +74,7 @@ def filled(config: GPTConfig, places: list[Place],
            stored: dict[str, Stored]) -> GPT:
     """A GPT with the stored weights, in their number format, or in the
     widest where there are several. They must have passed `check`. Raises
-    ValueError for a value that is no number."""
+    ValueError for a value that is NaN."""
     with torch.device("meta"):  # first weights would take time
         model = GPT(config)
     dtype = reduce(torch.promote_types,
@@ -88,8 +88,8 @@ def filled(config: GPTConfig, places: list[Place],
                 [part.T if place.turned else part
                  for place, part in zip(group, parts)]))
             if not parameters[ours].isfinite().all():
-                raise ValueError(f"{group[0].name} holds a value that is no "
-                                 "number, or infinite")
+                raise ValueError(f"{group[0].name} holds a value that is NaN "
+                                 "or infinite")
     return model
 
 

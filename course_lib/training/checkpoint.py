@@ -201,7 +201,7 @@ def _verified(path: Path, names) -> dict:
 
 def load_weights(path, model) -> None:
     """Load a .safetensors file of weights. Raises ValueError if it does not
-    fit; Damaged, with nothing loaded, for a value that is no number."""
+    fit; Damaged, with nothing loaded, for a value that is NaN."""
     try:
         model.load_state_dict(_numbers(path))
     except PermissionError:
@@ -216,8 +216,8 @@ def _numbers(path: Path) -> dict[str, torch.Tensor]:
     tensors = load_file(path)
     for name, value in tensors.items():
         if not value.isfinite().all():
-            raise Damaged(f"{path} holds values in {name} that are no "
-                          "numbers, or infinite: its training diverged")
+            raise Damaged(f"{path} holds values in {name} that are NaN "
+                          "or infinite: its training diverged")
     return tensors
 
 

@@ -53,7 +53,8 @@ class Log:
     def flush(self) -> dict:
         """Write what waits; returns the newest record in plain numbers.
 
-        Raises Diverged, writing nothing, when a loss or norm is no number.
+        Raises Diverged, writing nothing, when a loss or norm is NaN or
+        infinite.
         """
         records = [{key: value.item() if torch.is_tensor(value) else value
                     for key, value in record.items()}

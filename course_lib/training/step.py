@@ -17,7 +17,7 @@ def train_step(model, optimizer, batch, rate, clip, micro_rows=None,
     gradient over all weights, `precision` a context such as
     torch.autocast's. More than `micro_rows` rows (all, without) are done in
     turns, whose gradients add up to those of the whole batch. With a norm
-    that is no number nothing is updated: that is decided on the device,
+    that is NaN or infinite nothing is updated: that is decided on the device,
     which need not be waited for. `scaler`, a torch.amp.GradScaler, lifts
     float16's small gradients into its range and lowers them again
     (Micikevicius et al. 2018). `loss_of(ids, targets, last)` is

@@ -310,8 +310,8 @@ class Trainer:
                 self.stop or self.mark - self.saved > self.interval):
             return
         if not all(p.isfinite().all() for p in self.model.parameters()):
-            raise Diverged(f"a weight is no number after step {self.step}: "
-                           "lower the learning rate")
+            raise Diverged("a weight is NaN or infinite after step "
+                           f"{self.step}: lower the learning rate")
         self.log.sync()
         if self.world.first:
             scaler = {"scaler": self.scaler.state_dict()} \

@@ -222,7 +222,7 @@ FOLDERS = {
     "a value that is no number": ("gpt2", weights(lambda values: values[
         TOKEN].__setitem__((7, 5), float("nan"))), f"{TOKEN} holds a value"),
     "an infinite value": ("qwen3", weights(lambda values: values[
-        QUERIES].__setitem__((1, 1), float("inf"))), "that is no number"),
+        QUERIES].__setitem__((1, 1), float("inf"))), "that is NaN"),
     # several files
     "index is a list": ("shards", text(INDEX, "[]"), "must hold a JSON"),
     "index has no map": ("shards", text(INDEX, "{}"), "has no weight_map"),

@@ -121,7 +121,7 @@ def negative(counts, ids):
 
 
 @mistake("softmax", "the largest is not subtracted first",
-         "e^1000 is infinite, and infinity over infinity no number. Subtract "
+         "e^1000 is infinite, and infinity over infinity is NaN. Subtract "
          "each row's largest logit; the result is the same.")
 def overflows(logits):
     return logits.exp() / logits.exp().sum(-1, keepdim=True)
@@ -155,7 +155,7 @@ def logarithm(logits):
 
 
 @mistake("softmax", "the largest of all rows is subtracted from each",
-         "A row far below it is all zeros after exp, and 0 / 0 is no number: "
+         "A row far below it is all zeros after exp, and 0 / 0 is NaN: "
          "take the largest along the last axis.")
 def one_largest(logits):
     power = (logits - logits.max()).exp()
