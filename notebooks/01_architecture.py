@@ -894,7 +894,7 @@ show_table([
 # look for a head in which the second looks back at the first: in a model as small
 # as this there may be none.
 
-# %% mystnb={"figure": {"caption": "Attention of every head. Each square is one: a row says where its token looks. Below stands the sentence as the chosen head sees it from the chosen token, most coloured where it looks most.", "name": "fig-heads"}}
+# %% mystnb={"figure": {"caption": "Attention of every head. Each square is one: a row says where its token looks. Below stands the sentence as the chosen head sees it from the chosen token, most coloured where it looks most.", "name": "fig-heads"}} tags=["hide-input"]
 from course_lib.showing import show_attention
 
 show_attention(trained, tokenizer, sentence)
@@ -968,10 +968,12 @@ V, T = full.vocab_size, full.context_length
 L, C = full.n_layer, full.n_embd
 N = V * C + T * C + L * (12 * C**2 + 13 * C) + 2 * C
 parts = count_parameters(full)
-print(f"by the equation     {N:,}")
-print(f"by count_parameters {parts.total:,}")
-print(f"in the model        "
-      f"{sum(p.numel() for p in big.parameters()):,}")
+show_table([{"counted": how, "parameters": f"{count:,}"}
+            for how, count in (
+                ("by the equation", N),
+                ("by `count_parameters`", parts.total),
+                ("in the model", sum(p.numel() for p
+                                     in big.parameters())))])
 
 # %% tags=["remove-cell"]
 assert N == parts.total == sum(p.numel() for p in big.parameters())
@@ -1066,7 +1068,7 @@ assert 6 * (N - parts.embedding) < exact / 2
 # hardly does?
 # :::
 
-# %% mystnb={"figure": {"caption": "Parameters and training FLOPs by part, for a shape of your choice.", "name": "fig-shape"}}
+# %% mystnb={"figure": {"caption": "Parameters and training FLOPs by part, for a shape of your choice.", "name": "fig-shape"}} tags=["hide-input"]
 from course_lib.showing import shape_chart, show_chart
 
 show_chart(shape_chart(full), "Bars of a GPT's parameters and of its "
@@ -1127,7 +1129,7 @@ assert abs(deeper - wider) < 0.03 < head_share() - max(deeper, wider)
 step = load_preset("full").batch_tokens
 for tokens in step, step // 8:
     size = tokens * full.vocab_size * 4 / 1e9
-    print(f"{tokens:7,} tokens: {size:4.1f} GB")
+    print(f"{tokens:,} tokens: {size:.1f} GB")
 
 # %% tags=["remove-cell"]
 assert 45 < 8 * size < 60
@@ -1206,7 +1208,7 @@ for dtype in (torch.float32, torch.float64):
     with torch.no_grad():
         theirs = referee.to(dtype)(rows).logits
         difference = (ours.to(dtype)(rows) - theirs).abs().max()
-    print(f"{str(dtype):14} logits up to {theirs.abs().max():.1f}, "
+    print(f"{dtype}: logits up to {theirs.abs().max():.1f}, "
           f"largest difference {difference:.0e}")
     assert difference < (1e-4 if dtype == torch.float32 else 1e-10)
 
@@ -1343,7 +1345,7 @@ for block in leaky.transformer.h:
 for name, each in (("trained", trained), ("leaky", leaky)):
     with torch.no_grad():
         nats = each.loss(text[:, :-1], text[:, 1:]).item()
-    print(f"{name:8} loss {nats:.3f}, sees the future: "
+    print(f"{name}: loss {nats:.3f}, sees the future: "
           f"{sees_the_future(each, ids)}")
 assert sees_the_future(leaky, ids) and not sees_the_future(trained, ids)
 # Weights trained with the right mask are disturbed by the wrong one. A

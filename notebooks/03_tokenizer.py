@@ -149,8 +149,8 @@ def share_lost(library, texts):
 
 letters = {token for token in of_2023.get_vocab() if len(token) == 1}
 print(f"bytes without a token: {256 - len(letters)} of 256")
-print(f"lost of our text:      {share_lost(of_2023, texts[:200]):.1%}")
-print(f"lost of the rows:      {share_lost(of_2023, rows[:200]):.1%}")
+print(f"lost of our text: {share_lost(of_2023, texts[:200]):.1%}")
+print(f"lost of the rows: {share_lost(of_2023, rows[:200]):.1%}")
 
 # %% [markdown]
 # A few per cent sounds harmless. But they are every capital letter, every
@@ -491,7 +491,7 @@ colored_tokens(tokenizer, tokenizer.encode(stories.story(0, 1)))
 # at a time, in the order in which they were learned, on a text that you may
 # change.
 
-# %% mystnb={"figure": {"caption": "A text as it is merged. Each box is a token; the coloured one was made last, out of the two that the line below names.", "name": "fig-steps"}}
+# %% mystnb={"figure": {"caption": "A text as it is merged. Each box is a token; the coloured one was made last, out of the two that the line below names.", "name": "fig-steps"}} tags=["hide-input"]
 from course_lib.showing import show_merges
 
 show_merges(tokenizer, "Once there was a girl who liked the rain.")

@@ -187,7 +187,7 @@ for ax, (name, options) in zip(axes, settings.items()):
 # - they lose the thread
 # :::
 
-# %% mystnb={"figure": {"caption": "The likeliest next tokens before and after both settings, and four texts drawn with them.", "name": "fig-sampling"}}
+# %% mystnb={"figure": {"caption": "The likeliest next tokens before and after both settings, and four texts drawn with them.", "name": "fig-sampling"}} tags=["hide-input"]
 from course_lib.showing import show_chart
 from course_lib.showing import sampling_chart, sampling_grid
 
@@ -380,10 +380,10 @@ show_table([{"tokens a second": where, "float32": f"{slow:.0f}",
 from course_lib.measuring import evaluate
 
 result = evaluate(model, run.val_tokens)
-print(f"float32 {result.bits_per_byte:.4f} bits per byte")
+print(f"float32: {result.bits_per_byte:.4f} bits per byte")
 if has_int8:
     small = evaluate(quantize_int8(model), run.val_tokens)
-    print(f"int8    {small.bits_per_byte:.4f} bits per byte")
+    print(f"int8: {small.bits_per_byte:.4f} bits per byte")
 
 # %% tags=["remove-cell"]
 assert not has_int8 or abs(
@@ -594,8 +594,9 @@ from course_lib.sharing import export_run, push
 
 folder = Path(tempfile.mkdtemp(), "stories-gpt")
 export_run(run, folder)
-for path in sorted(folder.iterdir()):
-    print(f"{path.name:22} {path.stat().st_size:>9,} bytes")
+show_table([{"file": f"`{path.name}`",
+             "bytes": f"{path.stat().st_size:,}"}
+            for path in sorted(folder.iterdir())])
 
 # %% tags=["hide-output"]
 print((folder / "README.md").read_text())

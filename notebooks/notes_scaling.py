@@ -531,10 +531,9 @@ assert 2.5 < np.log10(itself.budget[0] / plain.budget.min()) < 3.5
 # :::
 
 # %%
-ended = {"gpt2": np.mean([
-    run["validation_loss"]
-    for run in load_result("laptop_whole.json")["runs"]
-    if run["name"] == "baseline"])}
+from course_lib.measuring.bands import find_band
+
+ended = {"gpt2": find_band(load_preset("laptop")).losses[:, -1].mean()}
 rows, promised, asked = [], {}, {}
 for recipe in ("gpt2", "modern"):
     small = find_recipe(recipe).at(load_preset("laptop"))
@@ -624,11 +623,8 @@ assert promised["gpt2", "cut"].high - promised["gpt2", "cut"].low > 0.5
 # %%
 both = {name: rungs.load(results(f"ladder_first_{name}.json"))
         for name in ("stories", "books")}
-ended = {"stories": np.mean([
-    run["validation_loss"]
-    for run in load_result("laptop_whole.json")["runs"]
-    if run["name"] == "baseline"])}
-ended["books"] = both["books"].check["loss"]
+ended = {"stories": find_band(load_preset("laptop")).losses[:, -1].mean(),
+         "books": both["books"].check["loss"]}
 run = load_preset("laptop")
 run_N = {"stories": count_parameters(run.model).total,
          "books": both["books"].check["prediction"]["N"]}

@@ -50,8 +50,6 @@ WHAT = {
                           "gpt2 recipe.",
     "ladder_laptop_modern": "The same by the modern recipe, and the laptop "
                             "preset's own run.",
-    "laptop_whole": "The laptop preset's whole run at its own learning rate "
-                    "and at half of it.",
     "long_run_bet": "What the dial said of the model of chapter 7, written "
                     "down before its run began.",
     "long_run_second_bet": "What the ladder says of the same run once a copy "
