@@ -491,7 +491,8 @@ for one in valleys[1:]:  # the first has no bottom among its sizes
 show_table([{
     "FLOPs": f"{spent:.1e}", "bottom at N": f"{N / 1e3:,.0f}k",
     "D / N": f"{spent / (6 * N**2):.1f}",
-    "D / N by the paper": f"{spent / (6 * law.optimum(spent)[0]**2):.1f}"}
+    "D / N by the paper":
+    f"{spent / (6 * law.optimum(spent)[0]**2):.1f}"}
     for spent, N in bottoms.items()])
 
 # %% tags=["remove-cell"]

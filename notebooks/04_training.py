@@ -484,8 +484,8 @@ assert all(bets["gpt2"].low < end < bets["gpt2"].high
 assert bets["gpt2"].high - bets["gpt2"].low > 0.5
 assert min(ends["modern"]) > bets["modern"].high
 if preset.name in ("smoke", "laptop"):
-    assert judge(preset, preset.steps, log[-1]["val_loss"])[0].startswith(
-        "normal")
+    [said] = judge(preset, preset.steps, log[-1]["val_loss"])
+    assert said.startswith("normal")
 
 # %% [markdown]
 # Where no seeds of a scale were recorded, runs of the ladder stand in for them,

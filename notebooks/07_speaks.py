@@ -674,7 +674,9 @@ assert manual.bits_per_byte > ended["bits_per_byte"]
 
 # %% tags=["hide-cell"]
 # the last but one was measured on a part of the text, at the end too
-show_table([{"share of the tokens": f"{r['tokens'] / spent['tokens']:.0%}",
-             "bits per byte": f"{r['val_bits_per_byte']:.3f}",
-             "against the table": f"{r['val_bits_per_byte'] / best - 1:+.1%}"}
-            for r in (*held_out[1:-2], held_out[-1])])
+points = [(r["tokens"] / spent["tokens"], r["val_bits_per_byte"])
+          for r in (*held_out[1:-2], held_out[-1])]
+show_table([{"share of the tokens": f"{seen:.0%}",
+             "bits per byte": f"{needs:.3f}",
+             "against the table": f"{needs / best - 1:+.1%}"}
+            for seen, needs in points])

@@ -623,7 +623,8 @@ assert promised["gpt2", "cut"].high - promised["gpt2", "cut"].low > 0.5
 # %%
 both = {name: rungs.load(results(f"ladder_first_{name}.json"))
         for name in ("stories", "books")}
-ended = {"stories": find_band(load_preset("laptop")).losses[:, -1].mean(),
+band = find_band(load_preset("laptop"))
+ended = {"stories": band.losses[:, -1].mean(),
          "books": both["books"].check["loss"]}
 run = load_preset("laptop")
 run_N = {"stories": count_parameters(run.model).total,

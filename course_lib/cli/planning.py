@@ -5,7 +5,9 @@ from course_lib.machine.lines import quoted
 from course_lib.machine.progress import say
 from course_lib.scaling.budget import GPU_MFU
 
-FAR = 10_000  # times a ladder's largest run: beyond, its law is not asked
+# Times a ladder's largest run: from there on its law is asked with a warning,
+# and from there on no more.
+WARNED, FAR = 30, 10_000
 
 
 def plan(options) -> None:
@@ -21,7 +23,7 @@ def plan(options) -> None:
         corpus = load_corpus(*options.corpus)
         unique = different_tokens(corpus, ladder_of(options))
     choice = chosen(options, unique)
-    print(*cost_lines(options, choice), *choice.lines(), sep="\n")
+    print(*described(options, choice), sep="\n")
 
 
 def prepare_dialled(options, corpus) -> None:
@@ -42,7 +44,7 @@ def prepare_dialled(options, corpus) -> None:
         raise ValueError("so large a budget is beyond the ladder: `course "
                          "plan` says what the published laws make of it")
     choice = chosen(options, different_tokens(corpus, ladder_of(options)))
-    say("\n".join([*cost_lines(options, choice), *choice.lines()]))
+    say("\n".join(described(options, choice)))
     preset = replace(choice.preset, **(
         {} if options.seed is None else dict(seed=options.seed)))
     run = prepare(options.out, preset, corpus, say, asdict(choice.forecast))
@@ -132,6 +134,13 @@ def different_tokens(corpus, ladder) -> int:
     return int(size / each * (1 - VALIDATION))
 
 
+def described(options, choice) -> list[str]:
+    """A choice as lines of text: its cost, what it is, and how far it is from
+    what is known."""
+    return [*cost_lines(options, choice), *choice.lines(),
+            *far_lines(choice, ladder_of(options))]
+
+
 def cost_lines(options, choice) -> list[str]:
     """The budget, and what it is counted in."""
     from course_lib.machine.device import choose_device, device_name
@@ -154,13 +163,26 @@ def published(options) -> None:
     """What a sum of money buys by the published laws: beyond our ladders."""
     from course_lib.machine.gpus import find_gpu
     from course_lib.scaling import budget
-    from course_lib.scaling.laws import PUBLISHED, ScalingLaw
     gpu = find_gpu(options.gpu or "A100")
     of = (hours_of(options, gpu) * gpu.dollars_per_hour, gpu.name,
           options.mfu or GPU_MFU)
-    print(*budget.plan(*of).lines(), sep="\n")
-    others = [budget.plan(*of, law).N for law in PUBLISHED.values()
-              if isinstance(law, ScalingLaw)]
-    print(f"others   the published constants choose "
-          f"{budget.count(min(others))} to {budget.count(max(others))} "
-          "parameters")
+    plan = budget.plan(*of)
+    print(*plan.lines(), f"others   {others(plan.flop)}", sep="\n")
+
+
+def others(flop: float) -> str:
+    """Which sizes the published laws choose for so much compute."""
+    from course_lib.scaling.budget import count
+    from course_lib.scaling.laws import PUBLISHED, ScalingLaw
+    sizes = [law.optimum(flop)[0] for law in PUBLISHED.values()
+             if isinstance(law, ScalingLaw)]
+    return (f"the published constants choose {count(min(sizes))} to "
+            f"{count(max(sizes))} parameters")
+
+
+def far_lines(choice, ladder) -> list[str]:
+    """A warning, where a run is much larger than those that the law is of."""
+    times = choice.flop / ladder.budget.max()
+    return [] if times < WARNED else [
+        f"far      {times:,.0f} times the compute of the law's largest run: "
+        "a start, not a promise", f"         {others(choice.flop)}"]

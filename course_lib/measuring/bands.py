@@ -19,6 +19,16 @@ from course_lib.machine.origin import ROOT
 BANDS = ROOT / "book" / "results" / "bands.json"
 LEVEL = 0.98  # of other seeds that a band is to hold
 BEGINNING = 0.05  # share of a run before which seeds differ too much
+CAUSES = {
+    "rate": "the learning rate: try half and twice as much for a tenth of "
+            "the run",
+    "data": "the data: shuffled between documents, and not the same rows "
+            "again and again? the text that the scale was made for?",
+    "targets": "the targets: the ids of the row moved by one, not the row "
+               "itself",
+    "tokenizer": "another tokenizer's ids, in the training text or the "
+                 "held-out one",
+    "tokens": "too few tokens: more steps, or a smaller model"}
 
 
 @dataclass(frozen=True)
@@ -96,20 +106,19 @@ def _changed(preset, band: Band) -> list[str]:
 
 
 def _too_high(preset, band: Band, loss: float) -> list[str]:
-    chance = math.log(preset.model.vocab_size)
-    lines = _changed(preset, band)
+    V = preset.model.vocab_size
+    chance, lines = math.log(V), _changed(preset, band)
+    if loss > 1.05 * chance:
+        return [*lines,
+                f"  that is above ln {V} = {chance:.2f}, worse than a guess "
+                "among all tokens: the model is sure of what is wrong",
+                *(f"  {CAUSES[name]}" for name in (
+                    "targets", "tokenizer", "data", "rate"))]
     if loss > 0.9 * chance:
-        lines += [f"  that is hardly below ln {preset.model.vocab_size} = "
-                  f"{chance:.2f}, a model that has learned nothing: a "
-                  "learning rate far too high or low, or another "
-                  "tokenizer's ids"]
-    return lines + [
-        "  the learning rate: try half and twice as much for a tenth of the "
-        "run",
-        "  the data: shuffled between documents? from the right tokenizer? "
-        "the text that the scale was made for?",
-        "  the targets: the ids of the row moved by one, not the row itself",
-        "  too few tokens: more steps, or a smaller model"]
+        lines.append(f"  that is hardly below ln {V} = {chance:.2f}: the "
+                     "model has learned nothing")
+    return lines + [f"  {CAUSES[name]}" for name in (
+        "rate", "data", "targets", "tokens")]
 
 
 def _too_low(preset, band: Band) -> list[str]:

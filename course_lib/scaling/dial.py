@@ -82,7 +82,9 @@ def choose(scale: Preset, ladder: Ladder, seconds: float,
            floor: float = 0.0) -> Choice:
     """The smallest run of `seconds` that the ladder's law expects to end
     within FLAT of the lowest. The valley is flat, its right side is where a
-    law is least to be trusted, and a small model is cheap ever after.
+    law is least to be trusted, and a small model is cheap ever after. Models
+    with fewer tokens for each parameter than any of the valleys' runs had are
+    not considered.
 
     `scale` gives vocabulary, context and recipe, `speed_of(model)` tokens
     per second, `unique` the different tokens that there are, `tokens` the
@@ -94,13 +96,15 @@ def choose(scale: Preset, ladder: Ladder, seconds: float,
         raise ValueError(f"the time must be above 0 and finite, not "
                          f"{seconds} seconds")
     law, found = fit(*ladder.runs, floor=floor).law, []
+    kept = ladder[(ladder.rate == 1) & (ladder.budget < ladder.budget.max())]
+    scarcest = (kept.D / kept.N).min()
     for model in (shape(scale, width) for width in CHOICES):
         speed = speed_of(model)
         D = min(seconds * speed, tokens or np.inf)
         if D < scale.model.context_length * 100:
             continue
         N = count_parameters(model).total
-        if largest and N > largest:
+        if largest and N > largest or found and D < scarcest * N:
             continue
         found.append((float(law.loss(N, D)) + _passes(law, N, D, unique),
                       model, D, speed, N))

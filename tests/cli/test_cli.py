@@ -5,6 +5,7 @@ import io
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import torch
 
 from course_lib import presets
 from course_lib.cli import main as cli
+from course_lib.cli.arguments import number
 from course_lib.measuring.evaluation import documents
 from course_lib.runs import open_run
 from course_lib.training import trainer
@@ -101,6 +103,23 @@ def test_plan(course):
     assert "1.45e+18 FLOP" in other
 
 
+def test_a_dollar_of_a_gpu_buys_a_run_and_a_warning(course):
+    """Beyond the ladder, but not so far that its law is not asked."""
+    code, out, _ = course("plan", "--dollars", "1", "--gpu", "h100")
+    assert not code
+    for word in ("budget   $1.00 on H100", "layers ", "learning rate",
+                 "nats per token (90%", "bits per byte", "law ",
+                 "times the compute of the law's largest run",
+                 "the published constants choose"):
+        assert word in out
+    _, small, _ = course("plan", "--dollars", "1", "--gpu", "h100",
+                         "--largest", "60M", "--tokens", "1M")
+    [tokens] = re.findall(r"data +(\S+) tokens", small)
+    assert 0.9e6 < number(tokens) < 1.1e6
+    _, near, _ = course("plan", "--dollars", "0.01", "--gpu", "h100")
+    assert "largest run" not in near
+
+
 def test_the_dial_from_hours_to_a_run_and_its_outcome(course, tmp_path):
     """One number sets the run; what was said of it stands at its end."""
     code, out, _ = course("plan", "--hours", "0.01", "--corpus",
@@ -111,22 +130,27 @@ def test_the_dial_from_hours_to_a_run_and_its_outcome(course, tmp_path):
         assert word in out
     run = tmp_path / "run"
     code, out, _ = course("prepare", "--corpus", "stories:3000", "--hours",
-                          "0.002", "--out", run)
+                          "0.002", "--seed", "5", "--out", run)
     assert not code and "learning rate" in out
     record = json.loads((run / "run.json").read_text())
     assert record["preset"]["recipe"] == "modern"
+    assert record["preset"]["seed"] == 5
     says = record["forecast"]
     assert says["low"] < says["loss"] < says["high"]
     code, out, _ = course("train", run)
     assert not code
+    assert "smaller runs, scaled by the law to this size, got" in out
     assert f"predicted {says['loss']:.3f} (90%" in out
     assert out.strip().endswith("the interval")
 
 
-def test_prepare_with_a_budget_refuses_what_the_budget_sets(refuses,
-                                                            tmp_path):
-    refuses("prepare", "--corpus", "stories:100", "--hours", "1", "--width",
-            "64", "--out", tmp_path / "run", what="leave out --width")
+@pytest.mark.parametrize("flag, value", [
+    ("--width", "64"), ("--batch", "1024"), ("--learning-rate", "0.1"),
+    ("--schedule", "cosine")])
+def test_prepare_with_a_budget_refuses_what_the_budget_sets(
+        flag, value, refuses, tmp_path):
+    refuses("prepare", "--corpus", "stories:100", "--hours", "1", flag,
+            value, "--out", tmp_path / "run", what=f"leave out {flag}")
 
 
 def test_prepare_train_evaluate_sample_export(course, text, tmp_path):
