@@ -1,6 +1,6 @@
 """What is taken out of books before a model reads them, in bytes.
 
-    python benchmarks/cleaning.py PATH...    # as for `course prepare`
+    python benchmarks/cleaning.py PATH...    # not books:PATH, which is cleaned
 
 Counts, part by part, what `course_lib.text.books.clean` removes. Writes
 book/results/cleaning.json, which chapter 7 shows.
