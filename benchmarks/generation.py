@@ -12,17 +12,6 @@ alternate within one process, and a ratio is taken within a round. On one
 thread the clock is the processor's, which does not run while other programs
 do. With a trained run the cost of int8 in bits per byte of its validation
 text is measured too. Writes book/results/generation.json (or --out).
-
-What a profile says of ours: nine tenths of a greedy token are the matrix
-products, half of them the 50,304 x 512 of the output layer. The usual order
-of a weight's numbers, (out, in), is slow with a single vector; in the other
-order the output layer takes 4.0 instead of 7.1 ms, which is near what
-reading it takes. `transformers` keeps its layers in the fast order, as
-OpenAI did, but not the output layer; and it copies its cache at each token.
-From four rows on the order does not matter. In int8 the products take so
-little that some 600 small operations are most of what is left. Top-p with
-random weights finds no short nucleus and sorts the whole vocabulary, which
-a trained model spares it.
 """
 
 import argparse

@@ -539,30 +539,50 @@ for one in valleys[1:]:
 # %%
 from course_lib.scaling import fit, forecast, hindcast
 
-rows = []
-for held in (1, 2):
-    losses, says = hindcast(ladder, held)
+def held_back(ladder, held, floor=0.0):
+    """A row of the table; (inside or not, share off) of each run."""
+    losses, says = hindcast(ladder, held, floor)
     inside = [one.low <= loss <= one.high
               for one, loss in zip(says, losses)]
     off = [loss / one.loss - 1 for one, loss in zip(says, losses)]
     wide = np.mean([one.high - one.loss for one in says])
-    rows.append({"held back": held,
-                 "inside": f"{sum(inside)} of {len(inside)} runs",
-                 "interval": f"± {wide:.2f}",
-                 "off by": f"{min(off):+.1%} to {max(off):+.1%}"})
-show_table(rows)
+    row = {"held back": held,
+           "inside": f"{sum(inside)} of {len(inside)} runs",
+           "interval": f"± {wide:.2f}",
+           "off by": f"{min(off):+.1%} to {max(off):+.1%}"}
+    return row, inside, off
+
+
+tried = [held_back(ladder, held) for held in (1, 2)]
+show_table([row for row, *_ in tried])
 
 # %% tags=["remove-cell"]
-assert all(inside) and -0.05 < min(off) and max(off) < 0
-losses, says = hindcast(ladder, 1)
-assert all(one.low <= loss <= one.high
-           and abs(loss / one.loss - 1) < 0.01
-           for one, loss in zip(says, losses))
+(_, inside, near), (_, inside_two, off) = tried
+assert all(inside + inside_two) and -0.05 < min(off) and max(off) < 0
+assert max(map(abs, near)) < 0.01
 
 # %% [markdown]
 # Within one per cent, and every run lies inside its interval. With two budgets
-# held back all of them ended below what was predicted. The intervals are made
-# from a few such misses, so they are wide.
+# held back all of them ended below what was predicted. Does it know as much about the
+# stories of the other chapters, whose grammar has a floor that can be computed?
+
+# %%
+small = find_recipe("modern").at(load_preset("laptop"))
+steps = stages.ladder(small)
+tried += [held_back(steps, held, stages.loss_floor(small, steps))
+          for held in (1, 2)]
+show_table([row for row, *_ in tried[2:]])
+sure = [one for _, inside, _ in tried for one in inside]
+print(f"both texts: {sum(sure)} of {len(sure)} runs inside")
+
+# %% tags=["remove-cell"]
+assert all(sure) and max(map(abs, tried[2][2])) > 0.2
+
+# %% [markdown]
+# Hardly: it is off by a quarter and more there, close to the floor, where a small
+# miss of what lies above it is a large one of the loss. The intervals held all the
+# same, on both texts. Nine runs in ten would have been enough, so they are wider than
+# they say.
 #
 # The ladder has one more run, far beyond the others: the `evening` model itself,
 # on a few million tokens. This is what the ladder says of it, and what came out:
