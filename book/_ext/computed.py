@@ -12,6 +12,8 @@ import shlex
 import textwrap
 from pathlib import Path
 
+from outcomes import outcome
+
 from course_lib.machine.gpus import GPUS
 from course_lib.model.cost import count_parameters
 from course_lib.presets import load_preset
@@ -213,7 +215,7 @@ def _recorded(path: Path) -> str:
              if f'"{path.name}"' in script.read_text()]
     if shown:
         rows.append(["shown in", ", ".join(shown)])
-    rows += [[name, value] for name, value in _outcome(record).items()]
+    rows.append(["came out", outcome(path.stem, record)])
     size = max(1, round(path.stat().st_size / 1000))
     rows.append(["data and log",
                  f"{{download}}`{path.name} <results/{path.name}>` "
@@ -222,20 +224,6 @@ def _recorded(path: Path) -> str:
             or _purpose(source.get("command", "")))
     return (f"## {title}\n\n{what}\n\n"
             + markdown_table(["noted", "value"], rows))
-
-
-def _outcome(record: dict) -> dict[str, str]:
-    """The figures of a training run, where the record is of one."""
-    if not {"training", "validation"} <= record.keys():
-        return {}
-    training, validation = record["training"], record["validation"]
-    return {"parameters": f"{record['parameters']:,}",
-            "tokens": f"{training['tokens']:,}",
-            "FLOP": f"{training['flop']:.3g}",
-            "took": about(training["seconds"]),
-            "validation loss": f"{validation['loss']:.3f} nats per token, "
-                               f"{validation['bits_per_byte']:.3f} bits per "
-                               "byte"}
 
 
 def _purpose(command: str) -> str:

@@ -28,7 +28,8 @@ def linear_cross_entropy(x, weight, targets, chunk=None):
 
     Milliseconds for the loss of 4,096 tokens and its gradients on two cores
     with AVX512_BF16 and AMX (book/results/loss_head.json); fused is PyTorch's
-    `F.linear_cross_entropy`, faster than chunks in float32 alone:
+    `F.linear_cross_entropy`, faster than chunks in float32 alone, and left
+    out since runs that are long enough for it to matter are compiled:
 
     ========  =======  =====  =======  =======  =====  =======
     scale     float32                  bfloat16

@@ -51,9 +51,10 @@ def measure_all(run: Run, plan: list[Rung], path: Path,
                 threads: int = 1) -> None:
     """Measure every rung that the file at `path` does not hold, on so many
     processes of so many threads each: one is best where the models are so
-    small that threads would mostly wait for each other. Runs of another plan
-    are dropped. All are trained in one number format, that of the widest, so
-    that none is better or worse for its format.
+    small that threads would mostly wait for each other
+    (book/results/rung_threads.json). Runs of another plan are dropped. All are
+    trained in one number format, that of the widest, so that none is better
+    or worse for its format.
 
     Beside the runs the file says how many tokens of held-out text they were
     measured on, and how many tokens and bytes all of it has, so that nats

@@ -1,6 +1,8 @@
 """Prose holds no number that a measurement or the code might change."""
 
+import json
 import re
+import subprocess
 from pathlib import Path
 
 import computed
@@ -171,9 +173,30 @@ def test_every_recorded_run_says_where_it_is_from():
     text = computed.recorded_runs()
     for path in (REPO / "book" / "results").glob("*.json"):
         [section] = [s for s in text.split("\n## ") if f"`{path.name} <" in s]
-        for row in ("device", "versions", "commit", "command", "date"):
+        for row in ("device", "versions", "commit", "command", "date",
+                    "came out"):
             assert re.search(rf"^\| {row} \| .*\w.* \|$", section, re.M), row
         assert computed.UNKNOWN not in section
+
+
+@pytest.mark.parametrize("path", sorted(
+    (REPO / "book" / "results").glob("*.json")), ids=lambda p: p.stem)
+def test_a_record_is_of_a_commit_that_is_here_and_had_its_script(path):
+    """But the two of the first edition's bets, which cannot be made again
+    without being other bets."""
+    if path.stem in ("ladder_first_books", "ladder_first_stories"):
+        return
+    source = computed._provenance(json.loads(path.read_text()))
+    assert re.fullmatch("[0-9a-f]{7,40}", source["commit"]), source["commit"]
+    script = source["command"].split()[1]
+    assert (REPO / script).is_file()
+    git = ["git", "-C", str(REPO)]
+    if subprocess.run([*git, "rev-parse", "--is-shallow-repository"],
+                      capture_output=True, text=True).stdout != "false\n":
+        return  # a checkout without history, or none at all
+    for what in (["merge-base", "--is-ancestor", source["commit"], "HEAD"],
+                 ["cat-file", "-e", f"{source['commit']}:{script}"]):
+        assert subprocess.run([*git, *what]).returncode == 0, what
 
 
 def test_the_steps_of_renting_add_up():
