@@ -16,8 +16,13 @@ diverged is kept as such. Remove the file to begin anew.
 import argparse
 import json
 import math
+import os
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
+
+import torch
 
 from course_lib import stages
 from course_lib.machine.files import write_json
@@ -50,8 +55,11 @@ def changed(baseline: Preset, name: str, seed: int) -> Preset:
     return replace(baseline, seed=seed, **CHANGES[name])
 
 
-def ablation(run: Run, preset: Preset, folder: Path) -> dict:
+def ablation(run: Run, preset: Preset, folder: Path,
+             threads: int | None = None) -> dict:
     """Train on the run's tokens in a folder of its own; what came of it."""
+    if threads:
+        torch.set_num_threads(threads)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         ended = train(folder, preset, run.train_tokens, run.val_tokens,
@@ -91,28 +99,37 @@ def stretches(steps: list[dict]) -> list[dict]:
 
 
 def campaign(run: Run, baseline: Preset, path: Path, names=tuple(CHANGES),
-             seeds=SEEDS, report=print) -> dict:
-    """Every line with every seed that the file at `path` does not hold."""
+             seeds=SEEDS, report=print, workers: int = 1) -> dict:
+    """Every line with every seed that the file at `path` does not hold, on so
+    many processes of one thread, or here."""
     result = dict(runs=[])
     if path.is_file():
         result = json.loads(path.read_text(encoding="utf-8"))
     done = {(r["name"], r["seed"]) for r in result["runs"]}
-    for name in names:
-        for seed in seeds:
-            if (name, seed) in done:
-                continue
-            folder = run.folder / path.stem / f"{name}-{seed}"
-            outcome = ablation(run, changed(baseline, name, seed), folder)
-            result = dict(
-                provenance=provenance("cpu"), preset=baseline.to_dict(),
-                corpus=run.record["corpus"], runs=[
-                    *result["runs"], dict(name=name, seed=seed, **outcome)])
-            write_json(path, result)
-            loss = outcome["validation_loss"]
-            report(f"{name:22} seed {seed}  "
-                   + (f"{loss:.4f}" if loss else outcome["diverged"])
-                   + f"  {outcome['seconds']:.0f} s")
+    jobs = {(name, seed): (run, changed(baseline, name, seed),
+                           run.folder / path.stem / f"{name}-{seed}")
+            for name in names for seed in seeds if (name, seed) not in done}
+    for (name, seed), outcome in zip(jobs, _ended(jobs, workers)):
+        result = dict(
+            provenance=provenance("cpu"), preset=baseline.to_dict(),
+            corpus=run.record["corpus"], runs=[
+                *result["runs"], dict(name=name, seed=seed, **outcome)])
+        write_json(path, result)
+        loss = outcome["validation_loss"]
+        report(f"{name:22} seed {seed}  "
+               + (f"{loss:.4f}" if loss else outcome["diverged"])
+               + f"  {outcome['seconds']:.0f} s")
     return result
+
+
+def _ended(jobs: dict, workers: int):
+    """What became of each job, in their order."""
+    if workers == 1:
+        yield from (ablation(*job) for job in jobs.values())
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        for job in [pool.submit(ablation, *job, 1) for job in jobs.values()]:
+            yield job.result()
 
 
 if __name__ == "__main__":
@@ -124,4 +141,5 @@ if __name__ == "__main__":
     preset = load_preset("laptop")
     campaign(stages.prepared(preset), replace(preset, **TEXTBOOK),
              RESULTS / "ablations.json", options.only,
-             report=lambda line: print(line, flush=True))
+             report=lambda line: print(line, flush=True),
+             workers=os.cpu_count())

@@ -438,7 +438,7 @@ print(f"{clipped} of {len(steps)} steps were clipped")
 # text; its *law* is a curve fitted to where they ended, in the number of
 # parameters and of tokens, above a floor that no size gets below, here the
 # stories' own entropy. Whole runs of the laptop scale were recorded, several seeds of
-# this chapter's recipe, `gpt2`, and as many of `modern`, that of
+# this chapter's recipe, `gpt2`, and one of `modern`, that of
 # [chapter 6](06_cheaper.ipynb). (A {term}`recipe` is how a model is made and trained.)
 
 # %%
@@ -450,19 +450,20 @@ rows, bets, ends = [], {}, {}
 for name in ("gpt2", "modern"):
     whole = find_recipe(name).at(laptop)
     says = bets[name] = stages.prediction(whole)
-    ends[name] = find_band(whole).losses[:, -1]
+    band = find_band(whole)
+    ends[name] = band.losses[:, -1] if band else [
+        stages.ladder(whole).check["loss"]]
     rows.append({
         "recipe": name, "predicted": f"{says.loss:.2f}",
         "interval": f"{says.low:.2f} to {says.high:.2f}",
-        "measured": f"{min(ends[name]):.2f} to {max(ends[name]):.2f}",
-        "seeds": len(ends[name])})
+        "measured": ", ".join(f"{end:.3f}" for end in ends[name])})
 show_table(rows)
 
 # %% [markdown]
 # The `gpt2` runs end inside an interval so wide that they could hardly miss it. What
-# `modern` would end with was written down before its first run began, which makes it
-# a bet, and it is lost: all its runs end above the interval. The learning rate may
-# have been wrong for them, which was not tried. The floor was wrong for certain: a
+# `modern` would end with was written down before its run began, which makes it a bet,
+# and it is lost: the run ends above its interval. The learning rate may have been
+# wrong for it, which was not tried. The floor was wrong for certain: a
 # row that begins in the middle of a story hides some of what a reader would know, so
 # that what is within reach lies above the exact entropy.
 # [The notes to chapter 2](notes_scaling.ipynb) work out by how much, and with that
