@@ -117,7 +117,10 @@ def show_chart(chart, what: str) -> None:
     spec["padding"] = dict(left=5, top=5, bottom=5, right=MARGIN)
     spec.setdefault("config", {}).update(
         background="transparent", font="sans-serif",
-        axis=dict(gridColor="#8884", domainColor="#888", tickColor="#888"))
+        mark=dict(color=PALETTE[0]), range=dict(category=PALETTE),
+        axis=dict(gridColor="#8884", domainColor="#888", tickColor="#888",
+                  labelFontSize=12, titleFontSize=12,
+                  titleFontWeight="normal"))
     picture = vl_convert.vegalite_to_svg(spec)
     wide = re.search(r'<svg[^>]* width="([\d.]+)', picture)[1]
     name = f"chart-{uuid4().hex[:8]}"
