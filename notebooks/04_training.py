@@ -1146,8 +1146,8 @@ assert 0.245 < share < 0.255
 #
 # FLOP are counted in matrix products, and a step is more than those. A profiler
 # notes how long every operation takes. Here it watches this chapter's model on
-# this machine; beside it stand the two larger scales, recorded, in bfloat16 and
-# compiled.
+# this machine, on its GPU if it has one; beside it stand the two larger scales,
+# recorded on a CPU, in bfloat16 and compiled.
 #
 # :::{admonition} Predict
 # :class: hint
@@ -1163,7 +1163,9 @@ assert 0.245 < share < 0.255
 from course_lib.training.processor import number_format
 from course_lib.training.profiling import PARTS, profile_step
 
-here = profile_step(preset, "cpu", number_format("cpu", preset.model))
+device = "cuda" if torch.cuda.is_available() else "cpu"
+here = profile_step(preset, device,
+                    number_format(device, preset.model))
 times = {f"{preset.name}, here": {
     part: spent.seconds for part, spent in here.items()}}
 profiles = {row["scale"]: row
