@@ -934,8 +934,10 @@ assert abs(middle["seconds"] / curve[-1]["seconds"] - share) < 0.15
 levels = [point["resident"] for point in curve]
 assert max(levels) - min(levels) < 0.15e9
 assert max(levels) - levels[2 * len(levels) // 3] < 0.02e9
-assert 0.5 < (one["course_lib"]["megabytes_per_second"] / one[
-    "tiktoken, one thread"]["megabytes_per_second"]) < 0.66
+here, there = (part["course_lib"]["megabytes_per_second"] / part[
+    "tiktoken, one thread"]["megabytes_per_second"]
+    for part in (one, two))
+assert 0.5 < here < 1 < there
 for part in (one, two):
     assert part["course_lib"]["times_the_first"] > 2.5
 
