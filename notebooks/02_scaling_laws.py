@@ -563,8 +563,10 @@ assert max(map(abs, near)) < 0.01
 
 # %% [markdown]
 # Within one per cent, and every run lies inside its interval. With two budgets
-# held back all of them ended below what was predicted. Does it know as much about the
-# stories of the other chapters, whose grammar has a floor that can be computed?
+# held back all of them ended below what was predicted.
+#
+# The other chapters use stories instead of books. Their grammar has a floor that can
+# be computed, so the law is told it. Does it then know as much of larger runs?
 
 # %%
 small = find_recipe("modern").at(load_preset("laptop"))
@@ -579,8 +581,8 @@ print(f"both texts: {sum(sure)} of {len(sure)} runs inside")
 assert all(sure) and max(map(abs, tried[2][2])) > 0.2
 
 # %% [markdown]
-# Hardly: it is off by a quarter and more there, close to the floor, where a small
-# miss of what lies above it is a large one of the loss. The intervals held all the
+# Hardly: it is off by a quarter and more, close to the floor, where a small miss of
+# what lies above it is a large one of the loss. The intervals held all the
 # same, on both texts. Nine runs in ten would have been enough, so they are wider than
 # they say.
 #
