@@ -119,7 +119,7 @@ def show_chart(chart, what: str) -> None:
         background="transparent", font="sans-serif",
         mark=dict(color=PALETTE[0]), range=dict(category=PALETTE),
         axis=dict(gridColor="#8884", domainColor="#888", tickColor="#888",
-                  labelFontSize=12, titleFontSize=12,
+                  labelFontSize=12, labelSeparation=6, titleFontSize=12,
                   titleFontWeight="normal"))
     picture = vl_convert.vegalite_to_svg(spec)
     wide = re.search(r'<svg[^>]* width="([\d.]+)', picture)[1]
