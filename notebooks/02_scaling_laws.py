@@ -172,11 +172,11 @@ plt.show()
 #
 # ```{math}
 # :label: eq-optimum
-# \begin{gathered}
-# N^* = G \left(\frac{C}{6}\right)^{\frac{\beta}{\alpha + \beta}}, \quad
+# \begin{aligned}
+# & N^* = G \left(\frac{C}{6}\right)^{\frac{\beta}{\alpha + \beta}}, \quad
 # D^* = \frac{1}{G} \left(\frac{C}{6}\right)^{\frac{\alpha}{\alpha + \beta}}, \\
-# G = \left(\frac{\alpha A}{\beta B}\right)^{\frac{1}{\alpha + \beta}}.
-# \end{gathered}
+# & G = \left(\frac{\alpha A}{\beta B}\right)^{\frac{1}{\alpha + \beta}}.
+# \end{aligned}
 # ```
 #
 # For the planned budget, with the constants as the paper printed them:

@@ -1,8 +1,15 @@
 """What a page says of itself elsewhere: reading times and summaries."""
 
+import re
+from pathlib import Path
+
 import chapters
+import epub
 import pytest
 from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
+
+REPO = Path(__file__).resolve().parents[2]
 
 
 def cell(tags, *parts):
@@ -44,3 +51,18 @@ def test_a_page_is_summed_up_by_its_card_or_its_first_sentence(page, line):
     document += nodes.section("", nodes.title("", "Title"), nodes.paragraph(
         "", "What it\nsays. And more."))
     assert chapters.summary(page, document) == line
+
+
+@pytest.mark.parametrize("page", [
+    *REPO.glob("notebooks/[0-9n]*.py"), *REPO.glob("book/*.md")],
+    ids=lambda page: page.name)
+def test_an_e_reader_gets_every_formula(page):
+    """docutils, which makes MathML of them, knows less of LaTeX than
+    MathJax does."""
+    text = re.sub(r"^# ?", "", page.read_text(), flags=re.M)
+    blocks = re.findall(r"^\$\$\n(.*?)^\$\$|^`{3}\{math\}\n(.*?)^`{3}", text,
+                        re.M | re.S)
+    for tex in map("".join, blocks):
+        tex = re.sub(r"^:\w+:.*\n", "", tex, flags=re.M)
+        assert "<math" in tex2mathml(epub.SIZES.sub("", tex.strip()),
+                                     as_block=True)
