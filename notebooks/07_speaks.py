@@ -95,8 +95,8 @@ assert cleaning["books"] == sum(p["documents"] for p in files.values())
 # way to make one. A copy of the run had been ended early. Its loss is known, so the
 # law has only to say by what factor further tokens lower it, and an error that lifts
 # the whole curve cancels. This second bet was made when the end was moved last and
-# before the learning rate's decay; beside it stands what the first rule says of the new
-# length.
+# before the learning rate's decay; beside it stands what the first rule says of the
+# new length.
 
 # %%
 from course_lib import stages
@@ -578,9 +578,9 @@ assert full.model.n_embd == 2 * model.n_embd
 # projected, as everywhere in this book: no run on a GPU is recorded here. A GPU would
 # not make our model better, only sooner, and how much sooner we do not project: the
 # MFU that [chapter 6](06_cheaper.ipynb) assumes is for the products of the full model,
-# and those of this one, with half as many channels, do not fill such a card. What makes it better is what the law says,
-# more parameters and more text, and the last line says how many more the model of
-# the title has.
+# and those of this one, with half as many channels, do not fill such a card. What
+# makes it better is what the law says, more parameters and more text, and the last
+# line says how many more the model of the title has.
 #
 # ## How far is that from a chatbot?
 #
@@ -673,9 +673,8 @@ assert manual.bits_per_byte > ended["bits_per_byte"]
 # Solution (click to open):
 
 # %% tags=["hide-cell"]
-# the last but one was measured on a part of the text, at the end too
-points = [(r["tokens"] / spent["tokens"], r["val_bits_per_byte"])
-          for r in (*held_out[1:-2], held_out[-1])]
+# `points` leave out the last but one, which was measured at the end too,
+# on a part of the text
 show_table([{"share of the tokens": f"{seen:.0%}",
              "bits per byte": f"{needs:.3f}",
              "against the table": f"{needs / best - 1:+.1%}"}

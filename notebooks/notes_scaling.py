@@ -318,8 +318,8 @@ assert sum(tokens < 1 for tokens, *_ in asked) == 1
 # another optimizer; here its rates are seven to thirty times the best. (First weights
 # and steps can be scaled so that one rate serves every width, as {cite:t}`lingle2024`
 # tried from two million parameters to ten billion. Ours are not, so a rate of his
-# grid is no rate of ours.) The batch is that of Li and others, $0.58\,D^{0.571}$ tokens, or less where a run would have fewer than a
-# thousand steps.
+# grid is no rate of ours.) The batch is that of Li and others, $0.58\,D^{0.571}$
+# tokens, or less where a run would have fewer than a thousand steps.
 #
 # In the ladder's smallest budget one size was trained with half the rule's rate
 # and with twice as much. And in the middle of every valley a second run had
@@ -468,8 +468,9 @@ assert 1.8 < np.log10(goal / ladder.budget.max()) < 2.5
 # %% [markdown]
 # The three answers over all parameters lie above the square root of the compute, the
 # first by little, and it has a fault that the others lack: a curve whose learning
-# rate has not yet decayed lies too high. They agree on little else: carried on by two powers of ten
-# they choose sizes that lie a factor of five apart. Exponents are constants too.
+# rate has not yet decayed lies too high. They agree on little else: carried on by two
+# powers of ten they choose sizes that lie a factor of five apart. Exponents are
+# constants too.
 # Counted without embeddings, in N and in C alike, the growth is steeper still, and
 # near Kaplan's: as Pearce and Song say of small models.
 

@@ -28,13 +28,13 @@ def _bands(record):
         for ends in [[losses[-1] for losses in band["losses"]]])
 
 
-def _faster(rows, key):
+def _by_scale(rows, key):
     return ", ".join(f"{row['scale']} {key(row):.2f}" for row in rows)
 
 
 def _attention(record):
     return ("blocks as fast as the kernel, times: " + "; ".join(
-        f"{kind} " + _faster(
+        f"{kind} " + _by_scale(
             [row for row in record["rows"] if row["number_format"] == kind],
             lambda row: row["blocks_are_faster"][1])
         for kind in ("float32", "bfloat16")))
@@ -81,7 +81,7 @@ def _forecast(record):
 
 
 def _profile(record):
-    return "share of the step in products: " + _faster(
+    return "share of the step in products: " + _by_scale(
         record["rows"], lambda row: sum(
             part["seconds"] for name, part in row["parts"].items()
             if name.startswith("products")) / sum(
@@ -108,7 +108,7 @@ def _savings(record):
 
 
 def _step(record):
-    return "times as fast as nanoGPT: " + _faster(
+    return "times as fast as nanoGPT: " + _by_scale(
         record["rows"], lambda row: row["sides"]["nanoGPT"][
             "first_is_faster"])
 
@@ -143,7 +143,7 @@ OUTCOMES = {
         f"{row['task']} {row['harness']:.4f} (this book {row['course']:.4f})"
         for row in r["tasks"]),
     "ladder": _ladder,
-    "llmc": lambda r: "times as fast as llm.c in float32: " + _faster(
+    "llmc": lambda r: "times as fast as llm.c in float32: " + _by_scale(
         r["rows"], lambda row: row["sides"]["float32"]["faster_than_llmc"]),
     "long_run": _run, "long_run_bet": _forecast,
     "long_run_second_bet": _forecast, "loss_head": _loss_head,
