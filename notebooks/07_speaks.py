@@ -673,8 +673,8 @@ assert manual.bits_per_byte > ended["bits_per_byte"]
 # Solution (click to open):
 
 # %% tags=["hide-cell"]
-# `points` leave out the last but one, which was measured at the end too,
-# on a part of the text
+# `points` leave out the last but one, which was measured at the end
+# too, on a part of the text
 show_table([{"share of the tokens": f"{seen:.0%}",
              "bits per byte": f"{needs:.3f}",
              "against the table": f"{needs / best - 1:+.1%}"}
