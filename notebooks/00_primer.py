@@ -194,8 +194,8 @@ assert 8 < math.exp(counted) < 13
 # $$ (eq-softmax)
 #
 # $[j = t]$ is 1 for that token and 0 for all others. Read it aloud: *what you
-# said minus what was true*. PyTorch finds gradients by itself; here we check
-# it once by hand.
+# said minus what was true*. PyTorch finds gradients by itself, going
+# *backward* from the loss; here we check it once by hand.
 
 # %%
 z = torch.tensor([1.0, 2.0, 0.5], requires_grad=True)
@@ -218,7 +218,7 @@ assert torch.allclose(z.grad, by_hand)
 # %%
 table = torch.zeros(V, V, requires_grad=True)
 steps, batch = 600, 4096
-rate = 30.0  # large: each row gets the share of its own character only
+rate = 30.0  # large: a character's row learns from its few pairs only
 generator = torch.Generator().manual_seed(0)
 losses = []
 for step in range(steps):

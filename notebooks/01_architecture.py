@@ -34,7 +34,7 @@ card("01_architecture",
 # ## What goes in, and what comes out?
 #
 # From outside a GPT is one function. In go B rows of T token ids, a
-# {term}`batch`. Out come, for every position, V numbers, the {term}`logits`:
+# {term}`batch`. Out come rows of V numbers, the {term}`logits`:
 # one for each token of the {term}`vocabulary`, larger meaning more likely to
 # come next. A model's shape is five numbers: V, the {term}`context` T (the
 # longest row that it takes), and L layers of H heads and C channels, which this
@@ -1255,7 +1255,7 @@ show_source(from_hf)
 # memory. If the mask is off by one, the checker will say so.
 #
 # With `GPT` right, `course train RUN --model my_gpt.py` trains yours instead of
-# the package's, in any run that was prepared by the recipe `gpt2`.
+# the package's ({doc}`how <../book/running>`).
 
 # %%
 from course_lib.exercises import check

@@ -581,8 +581,8 @@ print(f"both texts: {sum(sure)} of {len(sure)} runs inside")
 assert all(sure) and max(map(abs, tried[2][2])) > 0.2
 
 # %% [markdown]
-# Hardly: it is off by a quarter and more, close to the floor, where a small miss of
-# what lies above it is a large one of the loss. The intervals held all the
+# Hardly: it is off by a quarter and more. These losses are small, so that a tenth of
+# a nat is a large share of them. The intervals held all the
 # same, on both texts. Nine runs in ten would have been enough, so they are wider than
 # they say.
 #

@@ -676,10 +676,10 @@ assert 1.7 < (books["rows"][-1]["flop_per_token"]
 #
 # $$
 # \frac{\text{FLOP}}{\text{byte}} =
-# \frac{\text{FLOP}}{\text{token}} \bigg/ \frac{\text{bytes}}{\text{token}},
+# \frac{\text{FLOP}}{\text{token}} \bigg/ \frac{\text{bytes}}{\text{token}}.
 # $$ (eq-flop-per-byte)
 #
-# Both on the right grow with V, and {eq}`eq-flop-per-byte` has a minimum: small
+# Both terms grow with V, and their quotient has a minimum: small
 # vocabularies pay with more tokens, large ones with a costlier head.
 
 # %% mystnb={"figure": {"caption": "What a byte of books costs in training, for the full model with different vocabularies. The circle marks the cheapest of those tried, the star 50,304.", "name": "fig-flop-per-byte"}, "image": {"alt": "FLOP per byte of text for the full model against vocabulary size on a logarithmic axis. The curve falls to a minimum at medium sizes, marked by a circle, and rises again towards 50,304, marked by a star."}} tags=["hide-input"]
@@ -701,7 +701,7 @@ print(f"cheapest: V = {sizes[best]:,}; 50,304 costs "
 # %% [markdown]
 # So why 50,304? It is GPT-2's 50,257 (256 bytes, 50,000 merges, end-of-text)
 # rounded up to a multiple of 64. GPT-2's number is odd, so a row of as many 16-bit
-# numbers often begins at an address for which the fast kernels of a GPU are not
+# numbers often begins at an address for which the fast routines of a GPU are not
 # made; they want multiples of eight at least.
 
 # %%
@@ -821,7 +821,7 @@ for text in texts[:50]:
     strip += tokenizer.encode(text) + [tokenizer.eot]
 print(f"{len(strip):,} tokens in one strip")
 
-# %% mystnb={"figure": {"caption": "The same sentences in rows of one length, padded and packed. A colour is a sentence, a grey cell a position without text.", "name": "fig-rows"}, "image": {"alt": "Above, a row for each sentence, most of each row pale; below, the same sentences one after another in a few rows with hardly a pale cell."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "The same sentences in rows of one length, padded and packed. Where the colour changes a sentence begins; a grey cell is a position without text.", "name": "fig-rows"}, "image": {"alt": "Above, a row for each sentence, most of each row pale; below, the same sentences one after another in a few rows with hardly a pale cell."}} tags=["hide-input"]
 from course_lib.showing import draw_rows
 
 few_rows = [tokenizer.encode(sentence) + [tokenizer.eot]
@@ -914,7 +914,7 @@ def took(speed):
 show_table([{"way": way, "minutes, 1 core": f"{took(one[way]):.0f}",
              "2 cores": f"{took(two[way]):.0f}"} for way in one])
 
-# %% mystnb={"figure": {"caption": "Packing 100 MB of books on two cores, reading the files included (the table above starts from text in memory, and is faster for it). Recorded.", "name": "fig-packing"}, "image": {"alt": "Two charts over megabytes packed, from 0 to 100. Left, seconds: nearly a straight line through the origin. Right, gigabytes of memory: a nearly level line, far above zero."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Packing 100 MB of books on two cores, reading the files included (the table above starts from text in memory, and is faster for it). Recorded.", "name": "fig-packing"}, "image": {"alt": "Two charts over megabytes packed, from 0 to 100. Left, seconds: nearly a straight line through the origin. Right, gigabytes of memory: a line that begins far above zero and rises little."}} tags=["hide-input"]
 done = [point["bytes"] / 1e6 for point in recorded["curve"]]
 fig, axes = plt.subplots(1, 2, figsize=(8, 2.8))
 for ax, key, unit, label in zip(
@@ -944,7 +944,7 @@ for part in (one, two):
 # %% [markdown]
 # Minutes. That is little beside a day of training, but the 2023 way takes them
 # in every {term}`epoch`, that is, every pass over the text, and again in every
-# run. Packing takes them once, and its memory does not grow with the text
+# run. Packing takes them once, and its memory hardly grows with the text
 # ({numref}`fig-packing`), which comes in and goes out a few megabytes at a time.
 #
 # :::{admonition} How packing is made faster
@@ -1172,8 +1172,8 @@ assert 1e9 < bookcorpus_size / 4 < 1.5e9
 # full model; `books` it would read seven times and more. With less text, take a
 # smaller model and fewer tokens, or {term}`fine-tune <fine-tuning>` a model that
 # is trained already ({doc}`how <../book/running>`). The figures are a guide: most
-# models behind the formula were larger. And it knows no
-# {ref}`overfitting <learning-by-heart>`, of which chapter 4 asks you. `course
+# models behind the formula were larger. And the formula knows
+# no {ref}`overfitting <learning-by-heart>`, of which chapter 4 asks you. `course
 # prepare` warns where a plan has more than sixteen passes.
 #
 # ```{admonition} Takeaway

@@ -195,8 +195,8 @@ assert worst < 1e-12
 #
 # **Sixteen bits.** A GPU multiplies numbers of 16 bits several times faster than
 # those of 32, and twice as fast as with TF32, which rounds those of 32 before it
-# multiplies. There are two ways to spend the 16: for digits, which float16 does, or
-# for range, as bfloat16 does. (The newest GPUs have floats of eight bits too; this
+# multiplies. There are two ways to spend the 16, on digits or on range, and float16
+# and bfloat16 differ in that. (The newest GPUs have floats of eight bits too; this
 # book does without.)
 #
 # :::{admonition} Predict
@@ -218,7 +218,7 @@ show_table([{"format": kind.dtype, "largest": f"{kind.max:.0e}",
              "smallest": f"{kind.smallest_normal * kind.eps:.0e}",
              "step at 1": f"{kind.eps:.0e}"} for kind in kinds])
 
-# %%
+# %% tags=["hide-input"]
 small = torch.tensor(1e-8)
 print("in float16:            ", small.half().item())
 print("times 65,536, and back:",
@@ -490,8 +490,8 @@ if preset.name in ("smoke", "laptop"):
 
 # %% [markdown]
 # Where no seeds of a scale were recorded, runs of the ladder stand in for them,
-# scaled by the law. Outside the band the usual causes follow, the likeliest first
-# ({ref}`bad-curves` has them too).
+# scaled by the law. Outside the band `course train` names the usual causes, the
+# likeliest first ({ref}`bad-curves` has them too).
 
 # %% [markdown]
 # ## And on real books?
@@ -509,7 +509,7 @@ shape = books["run"]["preset"]["model"]
 print(f"{books['parameters']:,} parameters, {shape['n_layer']} layers, "
       f"on {books['training']['threads']} cores")
 
-# %% mystnb={"figure": {"caption": "Held-out bits per byte on real books (recorded) and on the stories (this run). The last point of each is measured on all held-out text, those before it on a part.", "name": "fig-books-curve"}, "image": {"alt": "Two falling curves of bits per byte against tokens on a logarithmic axis. The one for books falls ever more slowly; the one for stories falls far below it."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Held-out bits per byte on real books (recorded) and on the stories (this run). The last point of each is measured on all held-out text, those before it on a part.", "name": "fig-books-curve"}, "image": {"alt": "Two falling curves of bits per byte against tokens on a logarithmic axis. The one for books falls ever more slowly."}} tags=["hide-input"]
 curves = {"books": (books["validation_log"], "o-"),
           "stories": (log, "s-")}
 for name, (records, style) in curves.items():
@@ -527,10 +527,10 @@ plt.legend();
 assert end < late and books["training"]["passes"] < 1
 
 # %% [markdown]
-# Prose is far harder than a grammar. Nobody knows its exact entropy, but the lower
-# end of {numref}`fig-books-curve` is not it: the run ended before it had read all its
-# books once, and its curve was still falling. Whether such a loss is good, chapter 7
-# asks you.
+# A whole run on the stories, such as that of the laptop scale, ends far below the
+# books of {numref}`fig-books-curve`: prose is harder than a grammar. Nobody knows its
+# exact entropy, but the end of the curve is not it. The run had not yet read all its
+# books once, and still got better. Whether such a loss is good, chapter 7 asks you.
 
 # %% [markdown]
 # ## What is each trick for?
@@ -659,8 +659,8 @@ for record in map(load_result, ("savings.json", "savings_books.json")):
 # smaller model and for each line its own best rate, neither warm-up nor clipping
 # lowers the loss by more than two seeds differ. And a long run is better off with
 # a decay: these stop before large steps have found what they can, and what a
-# decay is worth after that, the end of {numref}`fig-loss-curve` shows. So our
-# presets have both, and decay late.
+# decay is worth after that, the end of {numref}`fig-long-run` shows. So our
+# presets warm up, clip, and decay late.
 #
 # ({numref}`fig-tricks` has the runs one at a time.) Clipping you can leave out
 # yourself, with the smoke model on its own stories: 60 steps with it and 60
@@ -798,8 +798,8 @@ assert own[-1] < own[lowest] - 0.5
 # - *More text.* Nothing else helps as much. A text can be read about four times
 #   before another pass is worth clearly less than new text
 #   {cite}`muennighoff2023`, and `course prepare` warns where a run plans far more.
-# - *Stop there.* The trainer keeps its last weights and not its best, so plan the
-#   run to end there (`--tokens`), with its decay.
+# - *Stop at the dotted line.* The trainer keeps its last weights and not its best,
+#   so plan the run to end so soon (`--tokens`), with its decay.
 # - *Begin with a model that has read much else* and train it on: that is
 #   {ref}`fine-tuning <fine-tuning>`.
 # - *A smaller model, {term}`dropout`, or more weight decay*: each leaves less room
@@ -973,7 +973,7 @@ plt.xlabel("tokens seen")
 plt.ylabel("loss (nats per token)")
 plt.legend();
 
-# %%
+# %% tags=["hide-input"]
 same = all(torch.equal(a, b) for a, b in
            zip(undisturbed.model().parameters(),
                doomed.model().parameters()))
@@ -1210,15 +1210,14 @@ assert max(speeds_of.values()) < 0.7 * best
 # The best is that of the fastest square product seen on this processor, whose
 # numbers stay in the caches while it is done again and again. None of these gets
 # near it: their numbers come from memory, and each sum in them is short. So a
-# processor's peak is not the speed of training, and the share that is reached has a
-# name: {term}`MFU`. And bfloat16 gains less here than its instructions promise: the
+# processor's peak is not the speed of training. And bfloat16 gains less here than its instructions promise: the
 # faster the products, the more weighs what is not in them
 # ([chapter 6](06_cheaper.ipynb) has what it gains).
 #
 # (bfloat16-costs)=
 # ## What does bfloat16 cost?
 #
-# Digits, and so a small error in every step. Do they add up? A recorded run took
+# Digits, so that each step errs a little. Do the errors add up? A recorded run took
 # the `evening` scale's model through the same million tokens in both formats,
 # with two seeds each.
 #

@@ -89,7 +89,7 @@ for share in (GPU_MFU / 2, GPU_MFU):
 # GPU*; what follows assumes an MFU, the same as in the other chapters, and says
 # what half of it would come to.
 #
-# On a processor it has. The table says how many times as fast a step of ours is as
+# On a processor it was measured. The table says how many times as fast a step of ours is as
 # one of Hugging Face's `transformers`, of nanoGPT, which the recipe of 2023 followed,
 # and of our own trainer with one of its {ref}`tricks <on-a-processor>` left out: the
 # median of the rounds and, in brackets, the quartiles. bfloat16 gains most of all; what
@@ -456,10 +456,10 @@ assert muon_work(vars(full.model)) < 0.01 * (
 # ## Where does a row begin?
 #
 # Why would rows full of text do worse than padded ones? There is a suspect.
-# PyTorch fills an embedding with numbers of size 1, unless it is tied to the
-# output layer, whose numbers are much smaller. So in 2023 the vector that says
-# *where* a token stands was much larger than the one that says *which* token it
-# is:
+# PyTorch fills an embedding with numbers of size 1. The token table of 2023 was
+# tied to the output layer and had that layer's first numbers, much smaller ones. So
+# the vector that says *where* a token stands was much larger than the one that says
+# *which* token it is:
 
 # %%
 from course_lib.model import GPT
@@ -470,8 +470,6 @@ print(f"a token's numbers are of size    {begun.wte.weight.std():.3f}")
 print(f"a position's numbers are of size {begun.wpe.weight.std():.3f}")
 
 # %% [markdown]
-# In a row that begins where a sentence begins, *where* says a good deal. In a
-# window cut from packed text anywhere, it says nothing and drowns out the rest.
 # If that is the reason, then it should be enough to make the positions smaller,
 # with all else as in 2023. Here are four runs, made while the page was built,
 # on the stories of the smoke preset: the recipe of 2023 and the same with
@@ -512,8 +510,9 @@ show_table(rows)
 assert gained["packed"] > 2 * max(0, gained["sentences"])
 
 # %% [markdown]
-# Those on packed rows, by more than twice as much. That fits the positions as the
-# reason.
+# Those on packed rows, by more than twice as much. In a row that begins where a
+# sentence begins, *where* says a good deal; in a window cut from packed text anywhere
+# it says nothing, and drowns out the rest.
 #
 # It is one seed of a tiny model, so no more is claimed. But it shows that what a
 # change is worth depends on what stands beside it. Had we tried packing first and
@@ -554,9 +553,9 @@ assert max(work_to(last)) < 1 / 20
 # %% [markdown]
 # A sixteenth of the work is enough, and to spare ({numref}`fig-work`). A short
 # run ends below the place where a long one is after the same work, so the
-# shares in the table above are on the cautious side.
+# column *work needed* is on the cautious side.
 
-# %% mystnb={"figure": {"caption": "Bits per byte of held-out stories over the work of training, for some of the lines, one seed each. Dashed: where the recipe of 2023 ends. Recorded.", "name": "fig-work"}, "image": {"alt": "Falling curves over work. Packed rows alone stay highest; the last recipe crosses the final value of the 2023 recipe early and ends far below it."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Bits per byte of held-out stories over the work of training, for some of the lines, one seed each. Dashed: where the recipe of 2023 ends. Recorded.", "name": "fig-work"}, "image": {"alt": "Falling curves over work. Packed rows alone end highest; the last recipe crosses the final value of the 2023 recipe early and ends far below it."}} tags=["hide-input"]
 names = [lines[0]["name"], "packed rows", "late decay"]
 shown = [line for line in lines
          if line["name"] in names or line is last]

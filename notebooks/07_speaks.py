@@ -33,7 +33,7 @@ card("07_speaks", needs="nothing; earlier chapters explain the words",
 
 # %% [markdown]
 # The words are English, and so is most of the grammar. Is that good, for a model
-# of this size and this much text? Is it better than a program without a network?
+# of this size and this much text? Is it better than a compressor?
 # And what did it cost? A sample cannot answer. The rest of this chapter is
 # measurements, and most of them begin with a guess.
 #
@@ -95,7 +95,7 @@ assert cleaning["books"] == sum(p["documents"] for p in files.values())
 # way to make one. A copy of the run had been ended early. Its loss is known, so the
 # law has only to say by what factor further tokens lower it, and an error that lifts
 # the whole curve cancels. This second bet was made when the end was moved last and
-# before the learning rate's decay; beside it stands what the first rule says of the
+# before the learning rate's decay; beside it stands what the first way says of the
 # new length.
 
 # %%
@@ -237,7 +237,7 @@ print(f"{spent['tokens'] / spent['seconds']:,.0f} tokens/s on average, "
 # ## Is that good?
 #
 # A loss means something beside another one. So here are programs that predict
-# the same held-out bytes without a network, each after reading the same training
+# the same held-out bytes without a neural network, each after reading the same training
 # books, or as much of them as it can hold: `xz`, which looks for repetitions;
 # PPMd, an old compressor that is good at text; and tables of five bytes and of
 # five tokens with {term}`Kneser-Ney smoothing`: such tables, of words, were the
@@ -278,10 +278,10 @@ assert 0.3 < before["parameters"] / long_run["parameters"] < 0.35
 assert spent["passes"] < 1
 
 # %% [markdown]
-# The model needs the fewest bits, and the table of five tokens comes nearest. It
-# keeps a count of everything that it saw, in all of the training books, while the
-# model has not read them once. Give the table more text, and it gets better and
-# larger; the model gets better and stays as large.
+# The model needs the fewest bits, and the table of five tokens comes nearest. The
+# table keeps a count of all it saw, in all of the training books, while the model
+# has not read them once. Give the table more text, and it gets better and larger;
+# the model gets better and stays as large.
 #
 # What is the recipe's share in that? A model of the same size was trained on the same
 # books by `gpt2`, for a tenth of the tokens, and by `modern` for as many. `gpt2` got
@@ -395,8 +395,9 @@ assert len({row["right"]["share"] for row in table["cloze"][:2]}) == 1
 #
 # :::{admonition} Predict
 # :class: hint
-# In how many of a hundred does the model find the author's likelier? And in which
-# kind does the table of five tokens do worst?
+# In how many of a hundred does the model find the author's likelier? And does the
+# table of five tokens do best or worst where the two words that must agree stand
+# apart?
 # :::
 
 # %%
@@ -416,8 +417,8 @@ assert far["high"] < 0.5
 # guessing.
 #
 # These pairs are easy ones: the mistakes are made by rules, nobody has checked
-# each of them, and most show in two neighbours, as *a apple* does. In *The houses
-# of the man were* they do not. The table has hardly ever seen those five tokens
+# each of them, and most show in two neighbours, as *a apple* does. In *houses of the
+# man were* they do not. The table has hardly ever seen those five tokens
 # together, so it goes by the last one or two, and after *man* comes *was*. (The
 # test is made so: the nearer noun always has the other number.) The model was
 # told nothing but the next token, and has learned that a verb agrees with a noun,
@@ -528,7 +529,7 @@ side_by_side("Ten beginnings, the first seed of each.",
 
 # %% [markdown]
 # Read three of them aloud. Most sentences have a subject and a verb, most
-# quotation marks that open close, and somebody who speaks is often answered. But
+# quotation marks are closed again, and somebody who speaks is often answered. But
 # no two sentences are about the same thing for long: follow the ship, or the old
 # man, from one sentence to the next.
 #

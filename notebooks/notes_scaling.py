@@ -55,7 +55,8 @@ C = 3.2e17  # FLOPs: the budget planned in 2023
 #
 # :::{admonition} Predict
 # :class: hint
-# How far apart will their best sizes be at $3.2 \cdot 10^{17}$ FLOPs?
+# How far apart will their best sizes be, Kaplan's left out, at $3.2 \cdot 10^{17}$
+# FLOPs?
 #
 # - a few per cent
 # - a factor of 1.3
@@ -297,7 +298,7 @@ for one in load_result("rates_books_modern.json")["points"]:
         "N": f"{one['N'] / 1e3:.0f}k ({body / 1e3:.0f}k)",
         "D": f"{D / 1e6:.1f}M", "best rate": f"{one['rate']:.4f}",
         "by our rule (nats lost)": f"{said:.4f} (+{cost:.3f})",
-        "Li et al. / best": f"{theirs:.1f}"})
+        "Li et al. / best": f"{theirs / one['rate']:.1f}"})
 show_table(rows)
 
 # %% tags=["remove-cell"]
@@ -418,8 +419,8 @@ for spent in (kept.budget.min(), kept.budget.max()):
 # %% [markdown]
 # Now the three approaches, and the second one without embeddings, in parameters and
 # in FLOPs, on the runs of that ladder. The last column carries the others on to the
-# compute of a whole run of the `evening` scale, a hundred times the ladder's largest
-# budget.
+# compute of a whole run of the `evening` scale, nearly two hundred times the ladder's
+# largest budget.
 
 # %%
 def bottoms(size):
@@ -688,7 +689,7 @@ plt.show()
 # formula was four times further out.
 #
 # The ladder of chapter 2 was built on that: budgets over a factor of a hundred
-# instead of ten, a rate and a batch for each rung that sweeps have found, and an
+# instead of eight, a rate and a batch for each rung that sweeps have found, and an
 # interval that contains what the law was off by when budgets were held back.
 #
 # ## A checklist

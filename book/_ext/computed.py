@@ -201,6 +201,12 @@ def recorded_runs() -> str:
     return "\n\n".join(map(_recorded, sorted(RESULTS.glob("*.json"))))
 
 
+def _shows(script: str, name: str) -> bool:
+    """Whether a string of the script, maybe one with a field, is the name."""
+    return any(re.fullmatch(re.sub(r"{\w+}", r"\\w*", written), name)
+               for written in re.findall(r'"([\w{}]+\.json)"', script))
+
+
 def _recorded(path: Path) -> str:
     record = json.loads(path.read_text())
     source = _provenance(record)
@@ -212,7 +218,7 @@ def _recorded(path: Path) -> str:
                                             in record["commands"])])
     shown = [f"{{doc}}`../notebooks/{script.stem}`"
              for script in sorted(REPO.glob("notebooks/[0-9n]*.py"))
-             if f'"{path.name}"' in script.read_text()]
+             if _shows(script.read_text(), path.name)]
     if shown:
         rows.append(["shown in", ", ".join(shown)])
     rows.append(["came out", outcome(path.stem, record)])

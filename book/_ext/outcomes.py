@@ -129,7 +129,7 @@ OUTCOMES = {
     "copies": lambda r: "longest shared with the training text: " + ", ".join(
         f"{kind} {max(found['lengths'])} tokens"
         for kind, found in r["kinds"].items()),
-    "fine_tuning": lambda r: "nats per token: " + "; ".join(
+    "fine_tuning": lambda r: "bits per byte: " + "; ".join(
         f"{row['name']} {row['before']:.2f} before, {row['after']:.2f} after"
         for row in r["rows"]),
     "first_edition": lambda r: f"{r['bits_per_byte']:.3f} bits per byte",

@@ -97,9 +97,10 @@ def processor_lines(preset, peak):
         yield (f"matmul     {peak('bfloat16') / 1e12:.3g} TFLOP/s in "
                "bfloat16, measured")
         for scale, speed in found.items():
-            yield (f"precision  {scale}: in bfloat16 a training step is "
-                   f"{speed['bfloat16'] / speed['float32']:.2f} times as fast "
-                   "as in float32")
+            if "bfloat16" in speed:
+                gain = speed["bfloat16"] / speed["float32"]
+                yield (f"precision  {scale}: in bfloat16 a training step is "
+                       f"{gain:.2f} times as fast as in float32")
     number_format = processor.number_format("cpu", preset.model)
     found = processor.compiling(preset, number_format, refresh=True)
     if "compiled" not in found:

@@ -65,8 +65,9 @@ def usable(wanted: str | None, device: str) -> str | None:
 
 def speeds(refresh: bool = False) -> dict:
     """Tokens per second of a training step at two scales: {"laptop":
-    {"float32": ..., "bfloat16": ...}, "evening": ...}. Where the trial of
-    bfloat16 ended its process, "died" says how."""
+    {"float32": ..., "bfloat16": ...}, "evening": ...}; without bfloat16 at
+    `evening` where `laptop` showed that it is imitated. Where the trial of
+    it ended its process, "died" says how."""
     return _found("number formats", {}, refresh)
 
 

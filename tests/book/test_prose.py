@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from itertools import groupby
 from pathlib import Path
 
 import computed
@@ -66,7 +67,7 @@ GIVEN = {
         "into 16 bits", "step 1,000", "of 300 entries",
         "one of 400", "take 32 at"),
     "04_training": (
-        "of 16 bits", "those of 32", "the 16: for", "Clipping at 1",
+        "of 16 bits", "those of 32", "the 16, on", "Clipping at 1",
         "itself near 1", "cost 2023 the most", "60 steps with it and 60",
         "batch 500", "number 500", "20 hours and 50 dollars",
         'perplexity" of 0.83', "in 40 steps",
@@ -137,6 +138,77 @@ def test_every_given_phrase_is_used(chapter):
     text = " ".join(words(chapter).split())
     assert [phrase for phrase in GIVEN[chapter.stem]
             if phrase not in text] == []
+
+
+# Ratios in words that nothing measured: definitions, what is done, what is
+# asked. All others stand beside a cell that asserts something.
+SPELLED = {
+    "00_primer": ("the last tenth aside",),
+    "01_architecture": (
+        "exactly half-way", "half a word", "let a third listen",
+        "A factor of two is not", "vocabulary is about half of both"),
+    "02_scaling_laws": ("every factor of ten takes off less",),
+    "03_tokenizer": (
+        "takes its two halves away", "the third chart", "In the third",
+        "more than twice as large as ours", "and half of the parameters"),
+    "04_training": (
+        "with half as many rows", "twenty times in a run",
+        "has passed half of the steps"),
+    "05_sampling": ("drawn twice at each", "writes the same text twice"),
+    "06_cheaper": (
+        "*Half the batch* takes twice as many steps", "a tenth of them",
+        "*Twice the context*", "twice as long, and half as many",
+        "with a third matrix", "two thirds of the usual"),
+}
+RATIO = re.compile(
+    r"\b(?:half|halves|thirds?|quarters?|fifths?|sixths?|sevenths?|eighths?|"
+    r"ninths?|tenths?|twentieths?|hundredths?|thousandths?|twice|thrice|"
+    r"doubl\w+|factor of [a-z]+|(?:two|three|four|five|six|seven|eight|nine|"
+    r"ten|twelve|fifteen|twenty|thirty|forty|fifty|hundred|thousand)"
+    r" times)\b", re.I)
+
+
+def unheld(chapter: str, spelled) -> list[str]:
+    """Ratios in the prose of a chapter's source that stand in none of the
+    phrases and beside no cell with an assertion."""
+    cells = [cell.partition("\n") for cell in
+             re.split(r"^# %%", chapter, flags=re.M)[1:]]
+    blocks = [(told, "\n".join(body for *_, body in group))
+              for told, group in groupby(
+                  cells, lambda cell: cell[0].startswith(" [markdown]"))]
+    found = []
+    for i, (told, text) in enumerate(blocks):
+        beside = blocks[max(0, i - 1)][1], blocks[i + 1:i + 2]
+        if not told or "assert" in str(beside):
+            continue
+        text = re.sub(r"^# ?", "", text, flags=re.M)
+        text = " ".join(re.sub(r"^:::.*?^:::", "", text,
+                               flags=re.M | re.S).split())
+        for phrase in spelled:
+            text = text.replace(phrase, "")
+        found += RATIO.findall(text)
+    return found
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda p: p.stem)
+def test_a_ratio_in_words_stands_beside_an_assertion(chapter):
+    assert unheld(chapter.read_text(), SPELLED.get(chapter.stem, ())) == []
+
+
+@pytest.mark.parametrize("chapter", SPELLED)
+def test_every_spelled_phrase_is_used(chapter):
+    source = (REPO / "notebooks" / f"{chapter}.py").read_text()
+    text = " ".join(re.sub(r"^# ?", "", source, flags=re.M).split())
+    assert [phrase for phrase in SPELLED[chapter] if phrase not in text] == []
+
+
+def test_a_ratio_far_from_assertions_is_found():
+    told, held = "# %% [markdown]\n# It takes {}.\n", "# %%\nassert x < {}\n"
+    text = (told.format("twice as long") + "# %%\nx = 1\n"
+            + told.format("a third") + held.format(1)
+            + told.format("half") + held.format(2))
+    assert unheld(text, ()) == ["twice"]
+    assert unheld(text, ("twice as long",)) == []
 
 
 @pytest.mark.parametrize("text, found", [

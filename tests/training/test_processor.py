@@ -16,7 +16,7 @@ from course_lib.cli import main as cli
 from course_lib.presets import load_preset
 from course_lib.runs import open_run
 from course_lib.scaling.dial import compiled_speed
-from course_lib.training import processor
+from course_lib.training import processor, trial
 
 pytestmark = pytest.mark.usefixtures("quick")
 DIES = """
@@ -133,9 +133,11 @@ def test_a_run_in_bfloat16_is_not_gone_on_with_in_silence(
 @pytest.mark.slow
 def test_the_real_trial(cache):
     found = processor.speeds()
-    for scale in ("laptop", "evening"):
-        assert found[scale]["float32"] > 0 and (
-            found[scale]["bfloat16"] > 0 or found["died"])
+    assert found["laptop"]["float32"] > 0 and found["evening"]["float32"] > 0
+    if "died" not in found:
+        imitated = (found["laptop"]["bfloat16"] * trial.BEHIND
+                    < found["laptop"]["float32"])
+        assert imitated or found["evening"]["bfloat16"] > 0
 
 
 @pytest.mark.slow
