@@ -635,8 +635,8 @@ print(f"{full.vocab_size * full.n_embd:,} more parameters")
 # Before training, weights are random, and how large these *first weights* are
 # (the {term}`initialization`) matters. GPT-2 draws matrices from a normal
 # distribution with standard deviation 0.02, and starts biases at zero. The exact
-# number does not matter: where norms stand before every part, anything small will
-# do. (OpenAI's code has half of it for positions; this book, like `transformers`,
+# number matters little, since norms stand before every part; but a norm adds a little
+# to what it divides by, so far smaller ones would not do. (OpenAI's code has half of it for positions; this book, like `transformers`,
 # has not.) PyTorch's own default draws embeddings with standard deviation 1. (The
 # recipe of 2023 had it for positions; what that did, [chapter 6](06_cheaper.ipynb)
 # shows.)
@@ -1039,8 +1039,9 @@ assert 6 * N < exact
 assert 6 * (N - parts.embedding) < exact / 2
 
 # %% [markdown]
-# It leaves out the attention scores, T by T of them, that belong to no weight.
-# It counts the table of positions, the norms and the biases, which cost next
+# It leaves out the attention scores, T by T of them, that belong to no weight. (Half
+# of these are masked, and a good kernel skips them. Papers that report an MFU count
+# all, and so do we; [the notes](notes_scaling.ipynb) have both counts.) It counts the table of positions, the norms and the biases, which cost next
 # to nothing.
 #
 # The token table it counts rightly, if by luck: as an embedding it is only
@@ -1153,10 +1154,11 @@ memory, speed = load_result("loss_memory.json"), load_result(
     "loss_head.json")
 times = {row["number_format"]: row["milliseconds"]
          for row in speed["rows"] if row["scale"] == "full"}
-print(f"The full model's head on {speed['provenance']['device']}, "
-      f"{speed['provenance']['threads']} threads.\n"
-      f"Memory in GB with {memory['tokens']:,} tokens, seconds in "
-      f"either format with {speed['rows_of_logits']:,}.")
+print(f"The full model's head: memory in GB with {memory['tokens']:,} "
+      f"tokens on {memory['provenance']['device']},\nseconds in either "
+      f"format with {speed['rows_of_logits']:,} on "
+      f"{speed['provenance']['threads']} threads of "
+      f"{speed['provenance']['device']}.")
 # "fused", PyTorch's own operator (2.13 and later), takes the least
 # memory, but is slow in bfloat16, in which the trainer computes
 show_table([{"way": row["way"], "GB": f"{row['peak_bytes'] / 1e9:.2f}"}

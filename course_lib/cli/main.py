@@ -147,6 +147,8 @@ def duration(hours: float) -> str:
     """Hours as a person would say them."""
     if hours < 1 / 60:
         return f"{hours * 3600:.0f} seconds"
+    if hours < 1.5 / 60:
+        return "1 minute"
     if hours < 1.5:
         return f"{hours * 60:.0f} minutes"
     return f"{hours:.1f} hours" if hours < 72 else f"{hours / 24:.1f} days"

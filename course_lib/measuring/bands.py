@@ -44,6 +44,12 @@ class Band:
     whose: str = "seeds of the same scale and recipe"
     further: float = 0.0
 
+    def seen(self, share: float) -> tuple[float, float]:
+        """The lowest and the highest loss after this share of the run."""
+        there = [np.interp(math.log(share), np.log(self.shares), run)
+                 for run in np.log(self.losses)]
+        return math.exp(min(there)), math.exp(max(there))
+
     def at(self, share: float) -> tuple[float, float]:
         """(low, high) that should hold LEVEL of such runs after this share
         of the run: Student's prediction interval in the logarithm of the
@@ -84,9 +90,10 @@ def judge(preset, step: int, loss: float,
     if band is None or share < BEGINNING:
         return []
     low, high = band.at(share)
-    got = (f"loss {loss:.3f} after {share:.0%} of the run; "
-           f"{len(band.losses)} {band.whose} got {low:.3f} to {high:.3f} "
-           "there")
+    least, most = band.seen(share)
+    got = (f"loss {loss:.3f} after {share:.0%} of the run; there "
+           f"{len(band.losses)} {band.whose} got {least:.3f} to {most:.3f}, "
+           f"and another should get {low:.3f} to {high:.3f}")
     if low <= loss <= high:
         return ["normal: " + got]
     if loss < low:

@@ -96,8 +96,9 @@ def choose(scale: Preset, ladder: Ladder, seconds: float,
         raise ValueError(f"the time must be above 0 and finite, not "
                          f"{seconds} seconds")
     law, found = fit(*ladder.runs, floor=floor).law, []
-    kept = ladder[(ladder.rate == 1) & (ladder.budget < ladder.budget.max())]
-    scarcest = (kept.D / kept.N).min()
+    budgets, runs = np.unique(ladder.budget, return_counts=True)
+    valleys = np.isin(ladder.budget, budgets[runs > 1])
+    scarcest = (ladder.D / ladder.N)[valleys].min()
     for model in (shape(scale, width) for width in CHOICES):
         speed = speed_of(model)
         D = min(seconds * speed, tokens or np.inf)

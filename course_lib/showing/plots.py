@@ -29,13 +29,18 @@ def curve(log, key="loss"):
 
 
 def plot_loss(log, ax=None, label="run", color=PALETTE[0], every=1):
-    """Training loss (thin) and validation loss (dots) over tokens."""
+    """Training loss (thin) and validation loss (dots) over tokens of a whole
+    run. The last dot stands apart: it is of all held-out text, the others of
+    a sample, which may be easier or harder."""
     ax = ax or plt.gca()
     tokens, losses = curve(log)
     ax.plot(tokens[::every], losses[::every], color=color, alpha=0.35,
             linewidth=1, label=f"{label}, training")
-    ax.plot(*curve(log, "val_loss"), "o-", color=color, markersize=4,
-            label=f"{label}, validation")
+    *sampled, whole = zip(*curve(log, "val_loss"))
+    ax.plot(*zip(*sampled), "o-", color=color, markersize=4,
+            label=f"{label}, validation on a sample")
+    ax.plot(*whole, "D", color=color, markersize=7, fillstyle="none",
+            label=f"{label}, validation on all")
     ax.set_xlabel("tokens seen")
     ax.set_ylabel("loss (nats per token)")
     return ax

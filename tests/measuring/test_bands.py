@@ -1,6 +1,7 @@
 """What is normal, and five ways not to be."""
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -120,6 +121,17 @@ def test_planted_faults_are_flagged(fault, word):
         assert "worse than a guess" in said[1]
         assert any(word in line for line in said[2:5]), said
         assert "learning rate" in said[5]
+
+
+def test_a_run_that_leaves_the_band_is_told_once_on_the_way(course, tmp_path):
+    folder = tmp_path / "run"
+    assert course("prepare", "--preset", "smoke", "--learning-rate", "0.4",
+                  "--out", folder)[0] == 0
+    code, out, err = course("train", folder)
+    assert code == 0
+    [early] = re.findall(r"above: loss .* after (\d+)% of the run", err)
+    assert int(early) < 50
+    assert "above: loss" in out and "after 100% of the run" in out
 
 
 def test_a_loss_that_is_too_low_is_flagged():
