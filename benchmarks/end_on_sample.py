@@ -1,7 +1,7 @@
 """The shipped model on the sample of held-out books that the long run was
 measured on along its way.
 
-    python benchmarks/end_on_sample.py ../shared/corpus/books
+    python benchmarks/end_on_sample.py books:../shared/corpus/books
 
 After its last step a run is measured on all held-out text, before that on
 windows that lie evenly in it. What the last steps gained can be told only on
@@ -26,7 +26,7 @@ from course_lib.training.options import curve_tokens
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("corpus", help="the books of the long run")
+    parser.add_argument("corpus", help="that of the long run")
     options = parser.parse_args()
     long_run = load_result("long_run.json")
     asked = curve_tokens(Preset.from_dict(long_run["run"]["preset"]))
