@@ -438,8 +438,8 @@ assert muon_work(vars(full.model)) < 0.01 * (
 # ({numref}`fig-no-clipping` shows one). But runs of one seed read the same batches,
 # so compare them seed by seed. *Late decay* then gains a sixth of a bit with either.
 # *Half the batch* and *no dropout* gain with both, though not the same; *warm-up and
-# decay*, *AdamW as in chapter 4* and *twice the context* lose with both. Exercise 2
-# asks which signs may be luck.
+# decay*, *AdamW as in chapter 4* and *twice the context* lose with both. The second
+# exercise asks which signs may be luck.
 #
 # Among the ideas *Muon* takes off two fifths, and *rotary positions* almost a
 # third of what is left ({numref}`fig-savings`). (The column of work leaves out the
@@ -694,8 +694,8 @@ assert max(needed[2]) < 0.7 * min(needed[0])
 assert 0.9 < means[4] / means[3] < 1 and 0.06 < means[4] < 0.075
 one = runs_of(named("the modern recipe", longer), longer)[0]
 own_products = muon_work(longer["preset"]["model"])
-assert 0.085 < means[4] * (
-    1 + own_products / (one["flop"] / one["steps"])) < 0.096
+assert 0.08 < means[4] * (
+    1 + own_products / (one["flop"] / one["steps"])) < 0.1
 of_2023 = [np.mean(ends(named("the recipe of 2023", record), record))
            for record in (on_books, wider)]
 assert of_2023[0] < of_2023[1]
@@ -703,7 +703,7 @@ assert 1.8e5 < whole / longest < 2.2e5
 
 # %% [markdown]
 # About the same, an eighth, and `modern` about a fourteenth, as before (with Muon's own
-# products, which the column leaves out, an eleventh). Which way
+# products, which the column leaves out, less than a tenth). Which way
 # they moved depends on which of the two seeds of 2023 is the goal. With the larger
 # model the settings need a smaller share, but there the recipe of 2023 ended no lower
 # than with the small one, so the goal was an easier one. So over a factor of four in
@@ -1008,7 +1008,8 @@ for name in ("half the batch", "no dropout"):
 assert min(there["packed rows"]) < 0 < max(there["packed rows"]) < 0.03
 for name, better, other in (("normed queries, keys", here, there),
                             ("RMSNorm", there, here)):
-    assert 0 < better[name].mean() < 0.008 and other[name].mean() < 0.001
+    assert 0 < better[name].mean() < 0.008
+    assert other[name].mean() < 0.001
 assert [run["seed"] for line in lines for run in runs_of(line)] == [
     0, 1] * len(lines)
 

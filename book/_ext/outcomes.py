@@ -132,6 +132,8 @@ OUTCOMES = {
     "fine_tuning": lambda r: "bits per byte: " + "; ".join(
         f"{row['name']} {row['before']:.2f} before, {row['after']:.2f} after"
         for row in r["rows"]),
+    "end_on_sample": lambda r: (f"{r['bits_per_byte']:.3f} bits per byte "
+                                f"on {r['tokens']:,} tokens"),
     "first_edition": lambda r: f"{r['bits_per_byte']:.3f} bits per byte",
     "formats": _formats,
     "generation": lambda r: "tokens a second, one text: " + ", ".join(
