@@ -236,6 +236,12 @@ show_table(rows)
 
 # %% tags=["remove-cell"]
 assert raw > 0.9 and divided < 0.5
+typical = [float(row["typical score"]) for row in rows]
+assert all(abs(size / d**0.5 - 1) < 0.4
+           for size, d in zip(typical, (4, 64, 1024)))
+flat = [float(row["largest weight, divided"]) for row in rows]
+assert max(flat) < 1.6 * min(flat)
+assert 24 <= full.n_embd // full.n_head < 100
 
 # %% [markdown]
 # The score grows like $\sqrt d$, and without the division a query of many channels
@@ -511,6 +517,9 @@ for gain in (0.5, 1.0, 2.0):
 # %% tags=["remove-cell"]
 torch.testing.assert_close(norm(x), nn.LayerNorm(x.size(-1))(x))
 assert 10 < stack(1.0, norm) < 24
+assert 0.04 < stack(0.9) < 0.16 and 6 < stack(1.1) < 16
+for gain in (0.5, 2.0):
+    assert abs(stack(gain, norm) / (16 * gain) - 1) < 0.2
 
 # %% [markdown]
 # Only the last map's gain is left; the 23 before it have been forgotten. (The
@@ -573,6 +582,7 @@ plt.margins(x=0.02)
 assert seen[-1] < 0.2 and cosines["replace"][-1] > 0.9
 torch.testing.assert_close(add(deep.transformer.h[0], x),
                            deep.transformer.h[0](x))
+assert min(cosines["replace"][6:]) > 0.85
 
 # %% [markdown]
 # In {numref}`fig-residual` the blocks that replace have soon made every
@@ -780,8 +790,8 @@ print(f"{T * (T - 1) // 2} entries look ahead; "
 shown = reach.masked_fill(reach == 0, torch.nan).log10()
 fig, ax = plt.subplots(figsize=(6, 5))
 image = ax.imshow(shown, cmap="viridis_r")
-ax.set_xticks(range(len(labels)), labels, rotation=90, fontsize=7)
-ax.set_yticks(range(len(labels)), labels, fontsize=7)
+ax.set_xticks(range(len(labels)), labels, rotation=90, fontsize=8.5)
+ax.set_yticks(range(len(labels)), labels, fontsize=8.5)
 ax.set(xlabel="input s", ylabel="prediction after t")
 fig.colorbar(image, label="log10 of the gradient's length")
 ax.grid(False)
@@ -838,11 +848,11 @@ def attention_weights(model, ids):
 weights = attention_weights(trained, ids)[:, :, 0]  # (L, H, T, T)
 
 # %% mystnb={"figure": {"caption": "Attention weights of two heads in the trained model. Each row says where that position looks and adds up to one.", "name": "fig-attention"}, "image": {"alt": "Two square heat maps of attention weights, one head of the first layer and one of the last, with the tokens of a sentence on both axes. All weight lies on and below the diagonal, distributed differently in the two."}} tags=["hide-input"]
-fig, axes = plt.subplots(1, 2, figsize=(8.4, 4.6))
+fig, axes = plt.subplots(1, 2, figsize=(9.4, 5))
 for ax, layer in zip(axes, (0, -1), strict=True):
     ax.imshow(weights[layer, 0], cmap="Blues", vmin=0, vmax=1)
-    ax.set_xticks(range(T), labels, rotation=90, fontsize=7)
-    ax.set_yticks(range(T), labels, fontsize=7)
+    ax.set_xticks(range(T), labels, rotation=90, fontsize=8.5)
+    ax.set_yticks(range(T), labels, fontsize=8.5)
     ax.set_title(f"layer {layer % len(weights)}, head 0", fontsize=9)
     ax.grid(False)
 
@@ -978,6 +988,10 @@ show_table([{"counted": how, "parameters": f"{count:,}"}
 # %% tags=["remove-cell"]
 assert N == parts.total == sum(p.numel() for p in big.parameters())
 assert N == 51_237_888
+shares_of = {name: count / N for name, count in vars(parts).items()}
+assert 0.49 < shares_of["token_embedding"] < 0.52
+assert 0.3 < shares_of["mlp"] < 0.36
+assert 0.15 < shares_of["attention"] < 0.18
 
 # %% mystnb={"figure": {"caption": "Where the full model keeps its parameters.", "name": "fig-parameters"}, "image": {"alt": "Horizontal bars of the full preset's parameters by part. The token embedding is about half of the total, the MLPs about a third, attention about a sixth; position embedding and norms hardly show."}} tags=["hide-input"]
 names = [name.replace("_", " ") for name in asdict(parts)][::-1]
@@ -1037,6 +1051,8 @@ show_table([{"part": part, "MFLOP per token": f"{flop / 1e6:.1f}",
 assert 0.4 < flops_by_part(full)["head"] / exact < 0.5
 assert 6 * N < exact
 assert 6 * (N - parts.embedding) < exact / 2
+large = counted["gpt2-large"]
+assert large.embedding < 0.1 * large.total
 
 # %% [markdown]
 # It leaves out the attention scores, T by T of them, that belong to no weight. (Half
@@ -1102,6 +1118,10 @@ def head_share(**change):
 deeper = head_share(n_layer=2 * L)
 wider = head_share(n_embd=2 * C, n_head=2 * full.n_head)
 assert abs(deeper - wider) < 0.03 < head_share() - max(deeper, wider)
+long = flops_by_part(replace(full, context_length=8 * T))
+assert long["attention scores"] > 2 * long["attention projections"]
+assert count_parameters(replace(
+    full, context_length=8 * T)).total < 1.05 * N
 
 # %% [markdown]
 # Both lower it, and by nearly as much: twice the layers double the blocks and

@@ -120,6 +120,8 @@ show_table([{"N": f"{N / 1e6:.0f}M", "E": f"{law.E}",
 
 # %% tags=["remove-cell"]
 assert min(splits, key=lambda N: law.loss(N, splits[N])) == 50e6
+paid = [law.A / 50e6**law.alpha, law.B / splits[50e6]**law.beta]
+assert max(paid) < 1.3 * min(paid)
 
 # %% [markdown]
 # The middle one. The small model is short of parameters, the large one is short
@@ -160,7 +162,7 @@ plt.plot(50e6, fits.fit.law.loss(50e6, 1.1e9), "*", color="black",
          markersize=14, label="50M parameters, 1.1B tokens")
 plt.xscale("log")
 plt.ylim(2.2, 7)
-plt.xlabel("parameters N")
+plots.count_axis("parameters N")
 plt.ylabel("predicted loss (nats per token)")
 plt.legend(ncols=2, loc="upper left")
 plt.show()
@@ -191,6 +193,9 @@ print(f"{D_star / N_star:.0f} tokens per parameter")
 walk = np.geomspace(1e7, 1e9, 100_001)
 lowest = walk[law.isoflop(C, walk).argmin()]
 assert abs(lowest / N_star - 1) < 1e-3
+assert abs(N_star / 50e6 - 1) < 0.05
+assert abs(D_star / 1.1e9 - 1) < 0.02
+assert 18 < D_star / N_star < 24
 
 # %% [markdown]
 # This is where the 2023 post's 50M parameters and 1.1B tokens come from. At
@@ -236,6 +241,10 @@ best_three = sorted(bought, key=bought.get, reverse=True)[:3]
 assert best_three == ["H100", "RTX 4090", "H200"]
 reached = spent_2023 / (20 * 3600 * GPUS["V100"].peak_at())
 assert MFU > 2 * reached
+assert bought["H200"] > 0.85 * bought["H100"]
+hourly = {name: gpu.dollars_per_hour for name, gpu in GPUS.items()}
+assert min(hourly, key=hourly.get) == "T4"
+assert min(plan(50, name, MFU).N for name in GPUS) > 2.5 * 51e6
 
 # %% [markdown]
 # Something between: the H100, with the RTX 4090 and the H200 not far behind. That
@@ -391,6 +400,8 @@ assert low < truth < high and (high - low) / truth < 0.005
 for name in "AB":
     low, high = boot.interval(name)
     assert high / low > 1.15
+assert min(boot.interval(name)[1] / boot.interval(name)[0]
+           for name in "AB") > 1.18
 
 # %% [markdown]
 # The loss, by far. Constants trade off against each other: a larger $A$ with a
@@ -434,6 +445,12 @@ assert min(rung.preset.steps for rung in ladder.rungs) >= 1000
 apart = [abs(loss - first.loss[(first.N == N) & (first.D == D)][0])
          for N, D, loss in zip(*second_seed.runs)]
 assert 0.04 < apart[0] < 0.07 and max(apart[1:]) < 0.01
+assert len(valleys) == 5
+assert {5, 8} <= {len(one.N) for one in valleys}
+budgets_own = np.array([one.budget[0] for one in valleys])
+assert np.allclose(budgets_own[1:] / budgets_own[:-1], 3.16, rtol=.01)
+assert np.array_equal(second_seed.budget, budgets_own)
+assert 0.045 < apart[0] < 0.06
 
 # %% [markdown]
 # Such a ladder is fair only when every run has a learning rate that suits it,
@@ -465,13 +482,10 @@ for colour, mark, valley in zip(plots.PALETTE, "os^Dv", valleys):
     plt.plot(bottom[0], ours.loss(*bottom), "x", color=colour,
              markersize=9)
 plt.xscale("log")
-axis = plt.gca().xaxis
-axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
-axis.set_major_formatter(ticker.EngFormatter(sep=""))
-axis.set_minor_formatter(ticker.NullFormatter())
-plt.xlabel("parameters N")
+plt.gca().xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+plots.count_axis("parameters N")
 plt.ylabel("held-out loss (nats per token)")
-plt.legend(fontsize=8)
+plt.legend()
 plt.show()
 
 # %% [markdown]
@@ -506,6 +520,16 @@ for one in valleys[1:]:
     assert one.N.min() < bottoms[one.budget[0]] < one.N.max()
     assert one.loss[right] > ours.isoflop(one.budget[0], one.N[right])
     assert ours.optimum(one.budget[0])[0] > bottoms[one.budget[0]]
+over = kept.loss / ours.loss(kept.N, kept.D) - 1
+assert np.mean(np.abs(over) < 0.01) > 0.7
+assert 3.9 < each[-1] < 4.5 and 8.5 < each[0] < 9.5 and each[1] < 5.5
+assert 6.5 < asked[0] < 7.5 and 9.5 < asked[-1] < 10
+took = [rung.preset.batch_tokens for rung in valleys[1].rungs]
+assert took[-1] == took[-3] == took[-4] / 2
+table = np.array([count_parameters(rung.preset.model).token_embedding
+                  for rung in kept.rungs]) / kept.N
+assert table.min() > 0.5
+assert table[kept.budget == kept.budget.min()].min() > 0.95
 
 # %% [markdown]
 # Four to nine tokens for each parameter. Do not count on the nine: by the rule for the
@@ -593,6 +617,7 @@ assert leftover["books"] < 0.011 and 0.11 < leftover["stories"] < 0.14
 few = kept[kept.D < 2 * kept.N]
 assert 0.007 < np.median(
     few.loss / ours.loss(few.N, few.D) - 1) < 0.015
+assert len(tried) == 4
 
 # %% [markdown]
 # Hardly: it is off by a quarter and more. On the stories this formula misses even the
@@ -618,6 +643,8 @@ assert says.high < itself.loss[0] < says.high + 0.1
 assert itself.D[0] < N_own < 1.5 * itself.D[0]
 assert (kept.D / kept.N).min() > 1.5
 assert 0.2 < itself.loss[0] - says.loss < 0.23
+assert itself.budget[0] > 5 * ladder.budget.max()
+assert 3e6 < itself.D[0] < 9e6
 
 # %% [markdown]
 # It ends above its interval. This run has fewer tokens than parameters, and no
@@ -690,6 +717,18 @@ show_table([{
 # %% tags=["remove-cell"]
 short, long_one = answers[3], answers[30]
 assert long_one.high - long_one.loss > short.loss - long_one.loss
+grew = {name: getattr(found, name) / getattr(ours, name)
+        for name in ("E", "A", "B", "alpha", "beta")}
+assert max(grew, key=grew.get) == "E" and grew["E"] > 2
+without, having = (forecast(runs, N_own, 100e6)
+                   for runs in (ladder, everything))
+assert 0.2 < (having.loss - without.loss) / (
+    without.high - without.low) < 0.4
+assert 100 < 6 * N_own * 100e6 / ladder.budget.max() < 150
+assert 90 < 6 * long_one.N * long_one.D / everything.budget.max() < 130
+where = load_result("training_step.json")["provenance"]
+assert where["threads"] == 2
+assert {"avx512_bf16", "amx_bf16"} & {*where["instructions"]}
 
 # %% [markdown]
 # At thirty hours the interval is wider than the gain that ten times the hours
@@ -724,6 +763,7 @@ print("standard deviations, in nats:", ", ".join(
 # %% tags=["remove-cell"]
 parts = sorted(says["parts"], key=says["parts"].get)
 assert set(parts[2:]) == {"fit", "extrapolation"}
+assert says["parts"][parts[2]] > 5 * says["parts"][parts[1]]
 
 # %% [markdown]
 # That is a wide bet. Two parts of it are large, the resamples of the fit and what

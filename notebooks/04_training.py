@@ -422,7 +422,7 @@ if preset.name == "laptop":
 plt.plot(*plots.curve(log, "grad_norm"), linewidth=0.8)
 plt.axhline(preset.clip, color="black", linestyle="--")
 plt.yscale("log")
-plt.xlabel("tokens seen")
+plots.count_axis("tokens seen")
 plt.ylabel("gradient norm");
 
 # %%
@@ -488,6 +488,7 @@ assert min(ends["modern"]) > bets["modern"].high
 if preset.name in ("smoke", "laptop"):
     [said] = judge(preset, preset.steps, log[-1]["val_loss"])
     assert said.startswith("normal")
+assert len(ends["gpt2"]) > 2 and len(ends["modern"]) > 0
 
 # %% [markdown]
 # Where no seeds of a scale were recorded, runs of the ladder stand in for them,
@@ -520,7 +521,7 @@ for (name, (records, style)), color in zip(curves.items(),
     plt.plot(*whole, "D", fillstyle="none", color=color)
 plt.xscale("log")
 plt.ylim(bottom=0)
-plt.xlabel("tokens seen")
+plots.count_axis("tokens seen")
 plt.ylabel("bits per byte")
 plt.legend();
 
@@ -528,6 +529,8 @@ plt.legend();
 *_, late, end = [r["val_bits_per_byte"]
                 for r in books["validation_log"][:-1]]
 assert end < late and books["training"]["passes"] < 1
+of_stories = stages.ladder(laptop).bits_per_byte(max(ends["gpt2"]))
+assert of_stories < end / 4
 
 # %% [markdown]
 # A whole run on the stories, such as that of the laptop scale, ends far below the
@@ -581,7 +584,7 @@ for name, color, style in zip(lines, plots.PALETTE, plots.STYLES):
             zip(*(losses for _, losses in curves))]
     plt.plot(tokens[:len(mean)], mean, color=color, linestyle=style,
              label=name)
-plt.xlabel("tokens seen")
+plots.count_axis("tokens seen")
 plt.ylabel("loss (nats per token)")
 plt.legend();
 
@@ -632,7 +635,8 @@ assert all(one["clipped"] < one["steps"] / 7 for one in base)
 for late, flat in zip(ends_of("late decay"), ends_of("constant rate")):
     assert abs(late - flat) < 0.05
 assert len({one["learning_rate"] for one in recorded["runs"]}) == 1
-
+assert abs(base[0]["steps"] * base[0]["batch_tokens"] / 1e6 - 1) < .05
+assert {len(both) for both in lines.values()} == {2}
 
 # %% tags=["remove-cell"]
 def tuned(record, name):
@@ -975,7 +979,7 @@ plt.plot(*plots.curve(undisturbed.log), label="undisturbed",
          linewidth=3, alpha=0.4)
 plt.plot(*plots.curve(doomed.log), "--", label="killed and resumed")
 plt.axvline(killed_at, color="black", linestyle=":", linewidth=1)
-plt.xlabel("tokens seen")
+plots.count_axis("tokens seen")
 plt.ylabel("loss (nats per token)")
 plt.legend();
 
@@ -1211,6 +1215,11 @@ show_table([{"at full size": part, "GFLOP/s": f"{speed / 1e9:,.0f}",
 
 # %% tags=["remove-cell"]
 assert max(speeds_of.values()) < 0.7 * best
+timed = load_result("training_step.json")
+peaks = timed["matmul_flop_per_second"]
+[gain] = [row["sides"]["in float32"]["first_is_faster"]
+          for row in timed["rows"] if row["scale"] == "full"]
+assert gain < 0.5 * peaks["bfloat16"] / peaks["float32"]
 
 # %% [markdown]
 # The best is that of the fastest square product seen on this processor, whose

@@ -82,6 +82,10 @@ print(f"in all {lost / cleaning['bytes']:.2%} of "
 kept_bytes = sum(part["bytes"] for part in files.values())
 assert cleaning["bytes"] - lost == kept_bytes
 assert cleaning["books"] == sum(p["documents"] for p in files.values())
+assert lost < 0.005 * cleaning["bytes"]
+assert cleaning["rows"][0] == {"part": "licences", "bytes": 0,
+                               "books": 0}
+assert abs(files["val"]["documents"] / cleaning["books"] - .05) < .005
 
 # %% [markdown]
 # Then the bet of [chapter 2](02_scaling_laws.ipynb#the-bet): how long the run
@@ -90,11 +94,11 @@ assert cleaning["books"] == sum(p["documents"] for p in files.values())
 # The run could be stopped and resumed, and its length need not be settled at once:
 # its learning rate decays late ([chapter 4](04_training.ipynb)), and until then no
 # step depends on where it ends (`course train RUN --resume --tokens N` moves the
-# end). As the machine's hours went to other work, the end was moved, twice, to where
+# end). As the machine's hours went to other work, the end was moved to where
 # it could still be reached. A new end needs a new bet, and by then there was a better
 # way to make one. A copy of the run had been ended early. Its loss is known, so the
 # law has only to say by what factor further tokens lower it, and an error that lifts
-# the whole curve cancels. This second bet was made when the end was moved last and
+# the whole curve cancels. This second bet was made when the end was moved and
 # before the learning rate's decay; beside it stands what the first way says of the
 # new length.
 
@@ -166,7 +170,7 @@ plt.errorbar(1.03 * spent["tokens"], says["loss"],
               [says["high"] - says["loss"]]],
              fmt="s", capsize=4, markersize=4, label="second bet")
 plt.ylim(says["low"] - 0.3, 6)
-plt.xlabel("tokens seen")
+plots.count_axis("tokens seen")
 plt.ylabel("nats per token")
 plt.legend();
 
@@ -212,6 +216,7 @@ assert sample["of_tokens"] + 1 == ended["tokens"]
 fewer = ladder[ladder.budget < ladder.budget.max()]
 without = forecast(fewer, long_run["parameters"], spent["tokens"])
 assert 0.035 < ended["loss"] - without.loss < 0.045
+assert wide["high"] - wide["low"] > 0.4
 
 # %% [markdown]
 # Inside the second bet's, and near its lower end: either the last tokens were worth
@@ -249,8 +254,8 @@ print(f"{spent['tokens'] / spent['seconds']:,.0f} tokens/s on average, "
 # language models until about 2010. The compressors go on learning while they read the
 # held-out books; the tables and the model do not. The model is asked in windows
 # that do not overlap, which costs it a little. Beside these stands the largest model
-# of this book's first edition, a third as large, which read two dozen books several
-# times over.
+# of this book's first edition, a third as large, which had ten megabytes of books to
+# read.
 #
 # :::{admonition} Predict
 # :class: hint
@@ -281,6 +286,9 @@ assert 2 < max(bits.values()) < 2.2
 assert before["bytes"] == ended["bytes"] and not before["read_before"]
 assert 0.3 < before["parameters"] / long_run["parameters"] < 0.35
 assert spent["passes"] < 1
+assert 2 < bits["xz -9, after the training text"] < 2.1
+assert sorted(bits, key=bits.get)[1] == "Kneser-Ney, 5 tokens"
+assert read["Kneser-Ney, 5 tokens"] >= files["train"]["bytes"]
 
 # %% [markdown]
 # The model needs the fewest bits, and the table of five tokens comes nearest. The
@@ -314,10 +322,17 @@ assert abs(swept["N"] / ladder.N[own][0] - 1) < 0.03
 assert 0.09 < swept["point"]["tokens"] / spent["tokens"] < 0.11
 assert len(swept["losses"]) == 3 and "rate" in swept
 assert 0.37 < nats["gpt2"] - nats["modern"] < 0.40
+usual = ladder[ladder.rate == 1]
+twins = usual[usual.seed != preset.seed]
+apart = [min(abs(usual.loss[(usual.seed == preset.seed)
+                            & (usual.N == N) & (usual.D == D)] - loss))
+         for N, D, loss in zip(*twins.runs)]
+assert max(apart[1:]) < 0.01
+assert twins.budget[0] == ladder.budget.min()
 
 # %% [markdown]
-# Almost four tenths of a nat, with one seed each; two seeds differ by a hundredth or
-# so in the larger runs of the ladder. Smaller models on fewer tokens lie nearer
+# Almost four tenths of a nat, with one seed each; two seeds differ by less than a
+# hundredth in all but the smallest runs of the ladder. Smaller models on fewer tokens lie nearer
 # together ([the notes to chapter 2](notes_scaling.ipynb) have three such budgets).
 # But both runs have hardly begun, and what longer runs of one size do to the gap was
 # not measured.
@@ -379,10 +394,11 @@ gains = [b["nats"]["mean"] - a["nats"]["mean"]
          for a, b in ((known, alone), (new, new_alone))]
 assert gains[0] > 2 and gains[1] < gains[0] / 4
 assert len({row["right"]["share"] for row in table["cloze"][:2]}) == 1
+assert 2.7 < gains[0] < 3.3
 
 # %% [markdown]
 # In twenty-seven, and the table in ten. Where the passage has the word, the
-# passage takes more than two nats off its price, and the model is right more often
+# passage takes about three nats off its price, and the model is right more often
 # with it than without; for the table, whose view ends four tokens back, it does
 # nothing. So the model uses what stands further back.
 #
@@ -415,6 +431,9 @@ assert ours["pairs"]["all pairs"]["low"] > 0.97
 far = table["pairs"]["agreement at a distance"]
 assert far == min(table["pairs"].values(), key=lambda row: row["share"])
 assert far["high"] < 0.5
+of_kinds = [row["share"] for kind, row in table["pairs"].items()
+            if kind != "all pairs"]
+assert sum(of > 0.9 for of in of_kinds) > len(of_kinds) / 2
 
 # %% [markdown]
 # The model gets nearly all of them right. So does the table of five tokens in most
@@ -453,6 +472,10 @@ for row in outside["tasks"]:
 assert abs(across - outside["tasks"][0]["course"]) < 0.001
 assert outside["tasks"][0]["count"] == 4
 assert across < long_run["validation"]["bits_per_byte"]
+of_pairs = ours["pairs"]["all pairs"]
+turned = of_pairs["share"] - outside["tasks"][2]["course"]
+assert round(of_pairs["count"] * turned) == 1
+assert len(outside["tasks"]) == 3
 
 # %% [markdown]
 # They agree to the last digit. (The table above was measured before the weights were
@@ -507,6 +530,7 @@ averages = [np.mean(kept) for kept in copies["kept"].values()]
 assert max(map(max, copies["kept"].values())) < 10
 assert {len(kept) for kept in copies["kept"].values()} == {40}
 assert abs(averages[0] - averages[1]) < 1
+assert averages[0] < averages[1] + 0.2 and max(averages) < 1
 
 # %% [markdown]
 # In forty passages of each it goes no further with what it has read than with what
@@ -578,6 +602,11 @@ print(f"the full run has {larger:.1f} times the parameters and "
 
 # %% tags=["remove-cell"]
 assert full.model.n_embd == 2 * model.n_embd
+assert price["processors"] == spent["threads"] == 2
+assert files["train"]["bytes"] > 50 * long_run["parameters"]
+assert len(last) == 10
+assert [round(100 * sample["step"] * preset.batch_tokens / planned)
+        for sample in samples[1:3]] == [1, 10]
 
 # %% [markdown]
 # The hours of the first line are measured. Its price is that of a rented machine

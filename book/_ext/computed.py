@@ -36,6 +36,30 @@ SET_UP, BEFORE, AFTER = 15, 10, 5
 COPY = 10e6  # bytes a second
 NIGHT = 8  # hours
 WORDS, LINES = 200, 10  # that one reads in a minute, of prose and of code
+TITLES = {  # of records whose file names do not say what they are
+    "browser": "Speed in the browser",
+    "ladder_evening_gpt2": "The ladder on books, by gpt2",
+    "ladder_evening_modern": "The ladder on books, by modern",
+    "ladder_first_books": "The first edition's ladder on books",
+    "ladder_first_stories": "The first edition's ladder on stories",
+    "ladder_laptop_gpt2": "The ladder on stories, by gpt2",
+    "ladder_laptop_modern": "The ladder on stories, by modern",
+    "llmc": "Beside llm.c",
+    "end_on_sample": "The long run's end, on its sample",
+    "long_run_bet": "The first bet on the long run",
+    "long_run_second_bet": "The second bet on the long run",
+    "rates_books_gpt2": "Learning rates on books, by gpt2",
+    "rates_books_modern": "Learning rates on books, by modern",
+    "rates_stories_gpt2": "Learning rates on stories, by gpt2",
+    "rates_stories_modern": "Learning rates on stories, by modern",
+    "rung_threads": "Threads of a rung",
+    "savings": "Savings on stories",
+    "savings_books": "Savings on books",
+    "savings_books_longer": "Savings on books, four times the work",
+    "savings_books_wider": "Savings on books, a larger model",
+    "training_step": "A training step",
+    "training_step_float32": "A training step without bfloat16",
+}
 PROVENANCE = ("device", "threads", "precision", "torch", "python", "commit",
               "command", "date")
 # What one script wrote more than once, told apart.
@@ -210,7 +234,7 @@ def _shows(script: str, name: str) -> bool:
 def _recorded(path: Path) -> str:
     record = json.loads(path.read_text())
     source = _provenance(record)
-    title = path.stem.replace("_", " ").capitalize()
+    title = TITLES.get(path.stem) or path.stem.replace("_", " ").capitalize()
     noted = {key: source.get(key) or UNKNOWN for key in PROVENANCE}
     rows = [[name, text.format(**noted)] for name, text in ROWS.items()]
     if record.get("commands"):

@@ -16,8 +16,11 @@
     table.role = "table";
     for (const row of table.tBodies[0].rows)
       [...row.cells].forEach((cell, place) => {
-        const says = place && heads.length > 2; // which of the columns
+        // which of the columns: a name says so itself, a number does not
+        const says = heads.length > 2 && (place
+          || /^[^a-z]/i.test(cell.textContent.trim()));
         cell.dataset.head = says ? heads[place] ?? "" : "";
+        cell.classList.toggle("empty", !cell.textContent.trim());
       });
   }
 

@@ -122,7 +122,8 @@ def choose(scale: Preset, ladder: Ladder, seconds: float,
     worse = _passes(law, N, run.tokens, unique)
     says = replace(says, loss=says.loss + worse, low=says.low + worse,
                    high=says.high + worse)
-    source = (f"{len(ladder.runs.loss)} runs on {ladder.corpus['name']}, "
+    kind_of_text, *_ = ladder.corpus["name"].split(":")
+    source = (f"{len(ladder.runs.loss)} runs on {kind_of_text}, "
               f"{ladder.made['date'][:10]}: {law}")
     return Choice(run, run.tokens / speed, speed, says,
                   ladder.bits_per_byte(1.0), unique, source)

@@ -151,6 +151,7 @@ def colored_tokens(tokenizer, ids) -> HTML:
         text = tokenizer.token_bytes(token).decode("utf-8", "replace")
         text = html.escape(text or "<|endoftext|>")
         text = text.replace(" ", "\u00b7").replace("\n", "\u21b5<br>")
+        text = text.replace("\t", "\u21e5")
         spans.append(f'<span class="tok tok{place % 8}" title="{token}">'
                      f"{text}</span>")
     return styled(f'<p class="tokens">{"".join(spans)}</p>')

@@ -63,13 +63,13 @@ def draw_stream(model: GPT, ids, name_of):
     for place, (guess, height) in enumerate(zip(guesses, sums)):
         ax.annotate(name_of(guess), (place, max(height, lengths[place])),
                     (0, 6), textcoords="offset points", ha="center",
-                    fontsize=8, family="monospace", rotation=35)
+                    fontsize=9, family="monospace", rotation=35)
     ax.set_xticks(places, [name for name, *_ in parts], rotation=35,
-                  ha="right", fontsize=8)
+                  ha="right", fontsize=9)
     ax.set(ylabel="length of the vector",
            ylim=(0, 1.35 * max(*sums, *lengths)))
     ax.grid(axis="x", visible=False)
-    ax.legend(fontsize=8, loc="upper left")
+    ax.legend(fontsize=9, loc="upper left")
     return figure
 
 
@@ -176,9 +176,9 @@ def draw_memory(model: GPT, ids, targets):
            color=PALETTE[1], hatch="//", edgecolor="white",
            label="backward: given back")
     ax.set_xticks(places, names + names[::-1], rotation=45, ha="right",
-                  fontsize=8)
+                  fontsize=9)
     ax.set_ylabel("MB for the backward pass")
     ax.grid(axis="x", visible=False)
-    ax.legend(fontsize=8)
+    ax.legend(fontsize=9)
     return figure
 

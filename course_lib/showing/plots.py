@@ -1,24 +1,44 @@
 """One figure style, and the figures that chapters share."""
 
 import matplotlib.pyplot as plt
+from matplotlib import ticker
 
 # Okabe and Ito's palette, told apart by colour-blind readers, with the last
 # two darker than theirs: each stands out from white by 3 to 1. Where lines
 # must be told apart, each has a style of its own beside its colour.
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#C48700", "#3E9BD4"]
-STYLES = ["-", "--", "-.", ":", (0, (6, 2)), (0, (4, 1, 1, 1, 1, 1))]
+STYLES = ["-", "--", "-.", ":", (0, (1, 3)), (0, (4, 1, 1, 1, 1, 1))]
+WIDE = 7.4, 3.4  # inches, for panels side by side; a phone scrolls them
 
 
 def use_style() -> None:
     """Set the book's figure style; called once a chapter."""
     plt.rcParams.update({
-        "figure.figsize": (7, 3.6), "figure.dpi": 110,
+        # as wide as a phone shows without scrolling
+        "figure.figsize": (4.65, 3.2), "figure.dpi": 110,
         "figure.constrained_layout.use": True,
         "axes.prop_cycle": plt.cycler(color=PALETTE),
         "axes.spines.top": False, "axes.spines.right": False,
         "axes.grid": True, "axes.axisbelow": True, "grid.alpha": 0.25,
-        "font.size": 10,
+        "font.size": 10, "legend.fontsize": 9,
         "legend.frameon": False, "lines.linewidth": 1.8})
+
+
+class Counts(ticker.EngFormatter):
+    """Ticks of tokens or parameters: 50k, 20M, 1.1B."""
+
+    ENG_PREFIXES = ticker.EngFormatter.ENG_PREFIXES | {9: "B"}
+
+
+def count_axis(label: str, ax=None) -> None:
+    """Label an x-axis of tokens or parameters, and its ticks as `Counts`."""
+    ax = ax or plt.gca()
+    ax.set_xlabel(label)
+    if ax.get_xscale() == "log":
+        ax.xaxis.set_minor_formatter(ticker.NullFormatter())
+    else:
+        ax.xaxis.set_major_locator(ticker.MaxNLocator(5))
+    ax.xaxis.set_major_formatter(Counts(sep=""))
 
 
 def curve(log, key="loss"):
@@ -34,14 +54,14 @@ def plot_loss(log, ax=None, label="run", color=PALETTE[0], every=1):
     a sample, which may be easier or harder."""
     ax = ax or plt.gca()
     tokens, losses = curve(log)
-    ax.plot(tokens[::every], losses[::every], color=color, alpha=0.35,
+    ax.plot(tokens[::every], losses[::every], color=color, alpha=0.6,
             linewidth=1, label=f"{label}, training")
     *sampled, whole = zip(*curve(log, "val_loss"))
     ax.plot(*zip(*sampled), "o-", color=color, markersize=4,
             label=f"{label}, validation on a sample")
     ax.plot(*whole, "D", color=color, markersize=7, fillstyle="none",
             label=f"{label}, validation on all")
-    ax.set_xlabel("tokens seen")
+    count_axis("tokens seen", ax)
     ax.set_ylabel("loss (nats per token)")
     return ax
 
@@ -88,7 +108,8 @@ def plot_bill(paid, steps, guess, ax=None):
         known = kind != guess[-1]
         ax.fill_between([], [], facecolor=color if known else "none",
                         edgecolor="white" if known else color, hatch=hatch
-                        if known else "", label=kind)
+                        if known else "", label=kind,
+                        linestyle="-" if known else "--")
     ax.set_yticks(range(place + 2), ["paid in 2023", *(
         name for name, *_ in steps), name])
     ax.set(xscale="log", xlim=(0.05, 200))
