@@ -339,9 +339,9 @@ def prices() -> str:
     """Every GPU of the table: memory, peak, price, and where it is from."""
     flop = full_flop()
     return markdown_table(
-        ["GPU", "memory", "peak", "an hour", "the full run", "price from"],
+        ["GPU", "memory", "TFLOP/s", "an hour", "the full run", "price from"],
         [[gpu.name, f"{gpu.memory / 2**30:.0f} GiB",
-          f"{gpu.peak_at() / 1e12:g} TFLOP/s", f"${gpu.dollars_per_hour:g}",
+          f"{gpu.peak_at() / 1e12:g}", f"${gpu.dollars_per_hour:g}",
           f"{time(hours(flop, gpu, GPU_MFU))}, "
           f"${dollars(flop, gpu, GPU_MFU):.2f} to "
           f"${dollars(flop, gpu, GPU_MFU / 2):.2f}", gpu.price_source]

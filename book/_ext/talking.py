@@ -83,7 +83,8 @@ def cards() -> str:
         title = re.search(r"^# (.*)", text, re.M)
         found += (f"<details><summary>{html.escape(folder.name.capitalize())}"
                   f": {html.escape(title[1]) if title else 'its card'}"
-                  f"</summary>{as_html(text)}</details>")
+                  f'</summary><div class="model-card">{as_html(text)}</div>'
+                  "</details>")
     return found
 
 

@@ -1,6 +1,7 @@
 """The book, built strictly at the smallest scale and read in Chromium.
 
-A second build follows the first, and neither leaves a trace in git.
+A second build, of all pages as one, follows the first, and neither leaves a
+trace in git.
 One browser; each page is loaded once from a local server, wide and narrow,
 light and dark, and once more from disk.
 """
@@ -271,16 +272,17 @@ def test_builds_strictly(build):
     assert build.returncode == 0, build.stdout[-6000:]
 
 
-def build_again(options, builder: str):
-    """A build after the first, which reads no chapter anew."""
-    again = build_book(OUT, *options, "--builder", builder)
+@pytest.fixture(scope="session")
+def again(build, options):
+    """A build after the first, of all pages as one."""
+    return build_book(OUT, *options, "--builder", "singlehtml")
+
+
+def test_builds_twice_and_leaves_no_trace(build, again):
+    """The second reads no chapter anew."""
     assert again.returncode == 0, again.stdout[-6000:]
     assert "Executing notebook" not in again.stdout
     assert "cached notebook" not in again.stdout
-
-
-def test_builds_twice_and_leaves_no_trace(build, options):
-    build_again(options, "html")
     assert git_status() == build.git_status
 
 
@@ -542,9 +544,8 @@ def test_one_can_talk_to_the_models(html, browser, who_speaks, size, scheme):
     page.close()
 
 
-def test_prints_as_one_file(html, options, tmp_path):
+def test_prints_as_one_file(again, tmp_path):
     """The pages just read, put together without running them again."""
-    build_again(options, "singlehtml")
     out = tmp_path / "book.pdf"
     subprocess.run([sys.executable, REPO / "book" / "print.py",
                     OUT / "_build" / "singlehtml", out], check=True)
