@@ -4,8 +4,9 @@
         [--recipes gpt2 modern] [--seeds 10] [--workers 2]
 
 The runs share the processors, one thread each. Writes book/results/bands.json
-after every run, with the machine and date of the latest; what it holds is not
-done again, unless the preset has changed.
+after every run, each band with its machine, command and date, and those of the
+latest for the whole; what it holds is not done again, unless the preset has
+changed.
 """
 
 import argparse
@@ -69,10 +70,11 @@ def main():
             held[name]["shares"] = [share for share, _ in found]
             held[name]["losses"].append([loss for _, loss in found])
             print(*name, found[-1], flush=True)
+            made = provenance("cpu", number_format("cpu", preset.model))
+            held[name]["provenance"] = made
             write_json(BANDS, dict(
                 bands=[band for band in held.values() if band["losses"]],
-                provenance=provenance("cpu", number_format(
-                    "cpu", preset.model))))
+                provenance=made))
 
 
 if __name__ == "__main__":

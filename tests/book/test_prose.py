@@ -25,7 +25,8 @@ TYPED = (
     "512 channels", "51 million {term}", "about 20 hours",
     "about 50 dollars", "about 15 tokens each", "to 64 positions",
     # Definitions, versions, advice and rules of the house.
-    "always sure has 1", "in 32 bits", "products in 16 bits", "16-bit numbers", "32-bit numbers",
+    "always sure has 1", "in 32 bits", "products in 16 bits",
+    "16-bit numbers", "32-bit numbers",
     "RTX 4090", "Python 3.11", "3.12 and 3.13", "capability 8.0",
     "CUDA 12.6", "checkpoints: 40 GB", "300 lines", "median 8 lines",
     "none over 40", "over 72 columns")

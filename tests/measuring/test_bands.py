@@ -26,7 +26,8 @@ def home(tmp_path_factory):
 
 
 @pytest.mark.parametrize("scale, recipe, seeds", [
-    ("smoke", "gpt2", 10), ("smoke", "modern", 10), ("laptop", "gpt2", 5)])
+    ("smoke", "gpt2", 10), ("smoke", "modern", 10), ("laptop", "gpt2", 5),
+    ("laptop", "modern", 5)])
 def test_recorded_bands_are_of_the_presets_and_hold_their_own_seeds(
         scale, recipe, seeds):
     preset = find_recipe(recipe).at(load_preset(scale))
