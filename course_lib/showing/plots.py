@@ -15,7 +15,7 @@ def use_style() -> None:
     """Set the book's figure style; called once a chapter."""
     plt.rcParams.update({
         # as wide as a phone shows without scrolling
-        "figure.figsize": (4.65, 3.2), "figure.dpi": 110,
+        "figure.figsize": (4.3, 3.1), "figure.dpi": 110,
         "figure.constrained_layout.use": True,
         "axes.prop_cycle": plt.cycler(color=PALETTE),
         "axes.spines.top": False, "axes.spines.right": False,
