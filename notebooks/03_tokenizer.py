@@ -805,7 +805,7 @@ print(f"our text: {len(length):,} sentences of {length.mean():.1f} "
 # %% mystnb={"figure": {"caption": "Sentence lengths in the corpus at hand, in tokens. A row of 64 positions is filled up to the dashed line, whatever the sentence needs.", "name": "fig-padding"}, "image": {"alt": "Histogram of sentence lengths in tokens. Most sentences lie far below 64, the fixed row length, which is drawn as a vertical line; the area between them is padding."}} tags=["hide-input"]
 plt.hist(length, bins=np.arange(0, 100, 2), color=plots.PALETTE[0])
 plt.axvline(R, color=plots.PALETTE[1], linestyle="--")
-plt.annotate("row length of 2023", (R, plt.ylim()[1] * 0.8), (5, 0),
+plt.annotate("row length\nof 2023", (R, plt.ylim()[1] * 0.8), (5, 0),
              textcoords="offset points")
 plt.xlabel("tokens in the sentence")
 plt.ylabel("sentences")

@@ -559,7 +559,7 @@ for row, lengths in enumerate(shared.values()):
     plt.plot(lengths, height, "o", alpha=0.6)
 plt.yticks(range(len(shared)), shared)
 plt.ylim(-0.5, len(shared) - 0.5)
-plt.xlabel("tokens in the longest run that is in the training text");
+plt.xlabel("tokens in the longest run shared");
 
 # %%
 for name, lengths in shared.items():
