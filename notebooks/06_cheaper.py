@@ -817,7 +817,7 @@ assert steps[0][1] < steps[3][1] < steps[2][1]
 assert longer < 1.1
 
 # %% mystnb={"figure": {"caption": "The bill for 51M parameters and 1.1B tokens. Each bar goes from what was paid before a saving to what is left after it, on a logarithmic axis: equal lengths are equal factors. Bars with lines are projected, at the assumed MFU. The last bar is open, from nothing saved to what the small model saved.", "name": "fig-bill"}, "image": {"alt": "A waterfall from fifty dollars down: leaving out padding and the newer card are the longest bars with a sum, using more of the card follows, and longer rows cost a little. The last bar, the saving by science, is only an outline without a sum."}} tags=["hide-input"]
-plots.plot_bill(paid, steps, guess, plt.figure(figsize=(4.6, 3.6)).gca());
+plots.plot_bill(paid, steps, guess);
 
 # %% [markdown]
 # A dollar and a half is left, or three where the card does half as well. In
