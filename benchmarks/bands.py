@@ -70,7 +70,8 @@ def main():
             held[name]["shares"] = [share for share, _ in found]
             held[name]["losses"].append([loss for _, loss in found])
             print(*name, found[-1], flush=True)
-            made = provenance("cpu", number_format("cpu", preset.model))
+            made = dict(provenance("cpu", number_format(
+                "cpu", preset.model)), threads=1)  # of a worker
             held[name]["provenance"] = made
             write_json(BANDS, dict(
                 bands=[band for band in held.values() if band["losses"]],

@@ -533,8 +533,9 @@ assert table[kept.budget == kept.budget.min()].min() > 0.95
 
 # %% [markdown]
 # Four to nine tokens for each parameter. Do not count on the nine: by the rule for the
-# batch, the largest models of that valley took steps of half as many tokens, and end
-# higher for it, which moves the bottom. The three others say four to five. The rule of
+# batch, the three largest models of that valley took steps of two rows, half of their
+# neighbour's, which may be why they end higher; that would move the bottom. The three
+# other valleys say four to five. The rule of
 # thumb, twenty, is for the budgets of large models. The paper's law, carried down
 # to budgets far below its runs, asks for seven to ten, and for more with more
 # compute. But most of N is the embedding table in models as small as these, nearly

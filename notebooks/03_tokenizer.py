@@ -838,7 +838,7 @@ for text in texts[:50]:
     strip += tokenizer.encode(text) + [tokenizer.eot]
 print(f"{len(strip):,} tokens in one strip")
 
-# %% mystnb={"figure": {"caption": "The same sentences in rows of one length, padded and packed. Where the colour changes a sentence begins; a grey cell is a position without text.", "name": "fig-rows"}, "image": {"alt": "Above, a row for each sentence, most of each row pale; below, the same sentences one after another in a few rows with hardly a pale cell."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "The same sentences in rows of one length, padded and packed. Where the colour changes, a sentence begins; a grey cell is a position without text.", "name": "fig-rows"}, "image": {"alt": "Above, a row for each sentence, most of each row pale; below, the same sentences one after another in a few rows with hardly a pale cell."}} tags=["hide-input"]
 from course_lib.showing import draw_rows
 
 few_rows = [tokenizer.encode(sentence) + [tokenizer.eot]

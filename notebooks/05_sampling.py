@@ -311,7 +311,8 @@ assert 1.25 < recorded["batch 1"]["transformers"][
 # A small model gains less: much of each step is then overhead, as in
 # {numref}`fig-cache`, and no cache saves that. At full size it is worth more than a
 # factor of ten: without it this package takes as long as nanoGPT. `transformers`, which
-# has one too, is a quarter to a third slower. The tokens are the same.
+# has one too, takes about a third longer by the median
+# of the rounds. The tokens are the same.
 #
 # The cache takes memory: $2 L T C$ numbers for each text, a key and a value of
 # $C$ channels in each of $L$ layers for each of $T$ tokens. For a large model that

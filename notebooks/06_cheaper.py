@@ -449,8 +449,9 @@ assert muon_work(vars(full.model)) < 0.01 * (
 # over three times as much text. In the four lines after the first weights two seeds
 # end further apart than the lines do: in runs as short as these it is luck when a model
 # gets off its first plateau, where it predicts each token only by how common it is
-# ({numref}`fig-no-clipping` shows one). But runs of one seed read the same batches,
-# so compare them seed by seed. *Late decay* then gains a sixth of a bit with either.
+# ({numref}`fig-no-clipping` shows one). But most lines with one seed read the
+# same text in the same order, so compare seed by seed, each line with what was kept
+# before it. *Late decay* then gains a sixth of a bit with either.
 # *Half the batch* and *no dropout* gain with both, though not the same; *warm-up and
 # decay*, *AdamW as in chapter 4* and *twice the context* lose with both. The second
 # exercise asks which signs may be luck.
@@ -837,7 +838,7 @@ plots.plot_bill(paid, steps, guess);
 # %% mystnb={"figure": {"caption": "The same bill under your own assumptions; it opens with a recipe that saves nothing. Each sum stands at the end of its bar, where the next begins.", "name": "fig-your-bill"}} tags=["hide-input"]
 from course_lib.showing import bill_chart, show_chart
 
-recipes = {"saves nothing": 1.0, "as when small": science}
+recipes = {"saves nothing": 1.0, "as the small model": science}
 show_chart(bill_chart(paid, real, longer, reached, recipes,
                       round(100 * MFU), CARD),
            "Bars of what is left of the bill after each step, with "
@@ -1012,8 +1013,8 @@ assert abs(dollars(flop, CARD, enough) - 1) < 1e-9
 # ### 2. What is luck?
 #
 # *Medium, 15 minutes.* Two runs of a line differ in nothing but the seed, and some
-# end far apart (the *seed variance*). But runs of one seed read the same batches in
-# every line. So take each run's bits from those of the kept line before it *with the
+# end far apart (the *seed variance*). But runs of one seed read the same text in
+# the same order, except where packing, the batch or the context changes it. So take each run's bits from those of the kept line before it *with the
 # same seed*, on stories and on books: four gains for each line. For which lines do
 # all four have one sign? And for how many would they, if no change did anything?
 #

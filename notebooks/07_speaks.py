@@ -99,7 +99,7 @@ assert abs(files["val"]["documents"] / cleaning["books"] - .05) < .005
 # way to make one. A copy of the run had been ended early. Its loss is known, so the
 # law has only to say by what factor further tokens lower it, and an error that lifts
 # the whole curve cancels. This second bet was made when the end was moved and
-# before the learning rate's decay; beside it stands what the first way says of the
+# before the learning rate's decay; beside it stands what the first bet's rule says of the
 # new length.
 
 # %%
@@ -221,7 +221,7 @@ assert wide["high"] - wide["low"] > 0.4
 # %% [markdown]
 # Inside the second bet's, and near its lower end: either the last tokens were worth
 # more than the ladder had said, or the copy, which had the batch of a longer plan,
-# ended too high. The first rule, asked for the same length, lay a tenth of a nat too
+# ended too high. The first bet's rule, asked for the same length, lay a tenth of a nat too
 # high, and its interval is so wide that it could hardly miss. How near a run ends to
 # the middle says more about a law than whether it is inside. And the ladder without
 # its last run, the one that chapter 2 suspects, would have come nearer, four
@@ -331,8 +331,8 @@ assert max(apart[1:]) < 0.01
 assert twins.budget[0] == ladder.budget.min()
 
 # %% [markdown]
-# Almost four tenths of a nat, with one seed each; two seeds differ by less than a
-# hundredth in all but the smallest runs of the ladder. Smaller models on fewer tokens lie nearer
+# Almost four tenths of a nat, with one seed each; where the ladder tried
+# two seeds they differ by less than a hundredth, its smallest budget apart. Smaller models on fewer tokens lie nearer
 # together ([the notes to chapter 2](notes_scaling.ipynb) have three such budgets).
 # But both runs have hardly begun, and what longer runs of one size do to the gap was
 # not measured.
@@ -478,8 +478,9 @@ assert round(of_pairs["count"] * turned) == 1
 assert len(outside["tasks"]) == 3
 
 # %% [markdown]
-# They agree to the last digit. (The table above was measured before the weights were
-# rounded to bfloat16 to be shipped, which turns one pair of grammar.) (Whole books take the harness long, so it was given
+# They agree to the last digit. The table of grammar in the section before was measured
+# on the weights before they were rounded to bfloat16 for shipping; the rounding changes
+# the answer to one pair. (Whole books take the harness long, so it was given
 # the first four of those held out, which are easier than the average.) To compare
 # bits per byte with others, ask what was counted. The harness reads each book by
 # itself and does not count end-of-text, and so this book has done for the table, as

@@ -128,7 +128,7 @@ for row in record["fit"]:
 # %% [markdown]
 # The same place, a thousand to six thousand times sooner. That makes the
 # {term}`bootstrap` cheap, for which the fit is repeated for thousands of
-# resamples. In the same run (the others did two hundred, scaled up):
+# resamples. In the same run (the other ways did two hundred, and their times are scaled up):
 
 # %%
 show_table([{f"{record['resamples']:,} resamples": row["way"],
@@ -543,8 +543,8 @@ assert 0 < gaps[0] < abs(twins[0][2] - twins[0][1])
 assert 0.37 < gaps[-1] < 0.4
 
 # %% [markdown]
-# The gap grows, over three powers of ten in compute, from less than two seeds differ by
-# to almost four tenths of a nat. One reason may be that the smallest models are mostly an
+# The gap grows, over three powers of ten in compute, from less than the distance
+# between two seeds to almost four tenths of a nat. One reason may be that the smallest models are mostly an
 # embedding table, which both recipes train with AdamW, so that Muon and rotary
 # positions have little to work on. A recipe is not to be judged on the smallest
 # rungs of a ladder.

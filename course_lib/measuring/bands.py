@@ -82,9 +82,10 @@ def find_band(preset, path: Path = BANDS) -> Band | None:
 def judge(preset, step: int, loss: float,
           band: Band | None = None) -> list[str]:
     """What to say of a validation loss after so many steps of a run: a line
-    that it is within, above or below what other seeds got there, and where
-    it is not, lines with the usual causes, the likeliest first. Nothing
-    where no band was recorded or the run has hardly begun."""
+    that it is within, above or below what one more of the recorded runs
+    should get there, and where it is not within, lines with the usual causes,
+    the likeliest first. Nothing where no band was recorded or the run has
+    hardly begun."""
     band = band or find_band(preset)
     share = step / preset.steps
     if band is None or share < BEGINNING:
@@ -93,7 +94,7 @@ def judge(preset, step: int, loss: float,
     least, most = band.seen(share)
     got = (f"loss {loss:.3f} after {share:.0%} of the run; there "
            f"{len(band.losses)} {band.whose} got {least:.3f} to {most:.3f}, "
-           f"and another should get {low:.3f} to {high:.3f}")
+           f"and one more run should get {low:.3f} to {high:.3f}")
     if low <= loss <= high:
         return ["normal: " + got]
     if loss < low:

@@ -97,8 +97,9 @@ def choose(scale: Preset, ladder: Ladder, seconds: float,
                          f"{seconds} seconds")
     law, found = fit(*ladder.runs, floor=floor).law, []
     budgets, runs = np.unique(ladder.budget, return_counts=True)
-    valleys = np.isin(ladder.budget, budgets[runs > 1])
-    scarcest = (ladder.D / ladder.N)[valleys].min()
+    # a budget with one run has no valley
+    scarcest = min((ladder.D / ladder.N)[np.isin(
+        ladder.budget, budgets[runs > 1])], default=0)
     for model in (shape(scale, width) for width in CHOICES):
         speed = speed_of(model)
         D = min(seconds * speed, tokens or np.inf)

@@ -7,7 +7,7 @@ from matplotlib import ticker
 # two darker than theirs: each stands out from white by 3 to 1. Where lines
 # must be told apart, each has a style of its own beside its colour.
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#C48700", "#3E9BD4"]
-STYLES = ["-", "--", "-.", ":", (0, (1, 3)), (0, (4, 1, 1, 1, 1, 1))]
+STYLES = ["-", "--", "-.", ":", (0, (8, 2)), (0, (4, 1, 1, 1, 1, 1))]
 WIDE = 7.4, 3.4  # inches, for panels side by side; a phone scrolls them
 
 
@@ -56,11 +56,11 @@ def plot_loss(log, ax=None, label="run", color=PALETTE[0], every=1):
     tokens, losses = curve(log)
     ax.plot(tokens[::every], losses[::every], color=color, alpha=0.6,
             linewidth=1, label=f"{label}, training")
-    *sampled, whole = zip(*curve(log, "val_loss"))
-    ax.plot(*zip(*sampled), "o-", color=color, markersize=4,
+    tokens, losses = curve(log, "val_loss")
+    ax.plot(tokens[:-1], losses[:-1], "o-", color=color, markersize=4,
             label=f"{label}, validation on a sample")
-    ax.plot(*whole, "D", color=color, markersize=7, fillstyle="none",
-            label=f"{label}, validation on all")
+    ax.plot(tokens[-1:], losses[-1:], "D", color=color, markersize=7,
+            fillstyle="none", label=f"{label}, validation on all")
     count_axis("tokens seen", ax)
     ax.set_ylabel("loss (nats per token)")
     return ax
@@ -115,5 +115,5 @@ def plot_bill(paid, steps, guess, ax=None):
     ax.set(xscale="log", xlim=(0.05, 200))
     ax.set_xticks([0.1, 1, 10, 100], ["$0.10", "$1", "$10", "$100"])
     ax.invert_yaxis()
-    ax.legend(loc="lower right")
+    ax.legend(loc="lower center", bbox_to_anchor=(0.35, 1), ncols=3)
     return ax

@@ -104,12 +104,13 @@ def measure_speed(preset: Preset, device: str, seconds: float = 5,
                   number_format: str = "float32",
                   compiles: bool | None = None) -> float:
     """Tokens per second of training steps as `steps_on_random` makes them,
-    the best of a few: of three at least, but where steps are so slow that
-    three would take ten times the `seconds`."""
+    the best of three at least; of two where these take ten times the
+    `seconds`."""
     step, tokens = steps_on_random(preset, device, number_format, compiles)
     best, steps, first = 0.0, 0, time.monotonic()
-    while (begun := time.monotonic()) < first + seconds * (
-            10 if steps < 3 else 1):
+    while steps < 2 or time.monotonic() < first + seconds * (
+            10 if steps == 2 else 1):
+        begun = time.monotonic()
         step()
         best = max(best, tokens / (time.monotonic() - begun))
         steps += 1

@@ -68,6 +68,8 @@ print(json.dumps({"eager": 100, "compiled": 125, "seconds": 30} if asked
     (TRIAL, ["evening: in bfloat16 a training step is 1.70 times as fast",
              "1.25 times as fast, after 30 seconds; pays in runs of more "
              "than 3 minutes"]),
+    (TRIAL.replace('"evening": speed', '"evening": {"float32": 10}'), [
+        "laptop: in bfloat16 a training step is 1.70 times as fast"]),
     ("import os; os.kill(os.getpid(), 4)", [
         "float32: a process that tried bfloat16 ended with SIGILL",
         "compile    no: SIGILL"])])

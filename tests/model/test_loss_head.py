@@ -64,8 +64,8 @@ def test_no_small_gradient_is_lost_in_float16():
 
 
 def test_the_chunks_compute_nothing_twice():
-    """By the FLOP counter, of whose count 330.7 MFLOP a token at full size
-    are made."""
+    """PyTorch's FLOP counter finds in the head what `flops_by_part` says,
+    a part of the 330.7 MFLOP of a token at full size."""
     assert flops_per_token(PRESETS["full"].model) == pytest.approx(
         330.7e6, rel=1e-3)
     rows, T = 4, 512

@@ -64,6 +64,14 @@ def test_a_child_that_dies_is_named_and_float32_taken(dies):
     processor.check_format("float32")
 
 
+def test_what_is_imitated_is_not_tried_further(cache, tmp_path, monkeypatch):
+    other_trial(tmp_path, monkeypatch, says(
+        {"laptop": {"float32": 100, "bfloat16": 5},
+         "evening": {"float32": 10}}))
+    assert processor.number_format("cpu", config(256)) == "float32"
+    assert not processor.compile_pays(load_preset("evening"), "bfloat16")
+
+
 @pytest.mark.parametrize("width, chosen", [
     (64, "float32"), (128, "float32"), (256, "bfloat16")])
 def test_the_faster_one_at_the_nearest_scale(width, chosen, cache, tmp_path,
@@ -133,8 +141,9 @@ def test_a_run_in_bfloat16_is_not_gone_on_with_in_silence(
 @pytest.mark.slow
 def test_the_real_trial(cache):
     found = processor.speeds()
-    assert found["laptop"]["float32"] > 0 and found["evening"]["float32"] > 0
+    assert found["laptop"]["float32"] > 0
     if "died" not in found:
+        assert found["evening"]["float32"] > 0
         imitated = (found["laptop"]["bfloat16"] * trial.BEHIND
                     < found["laptop"]["float32"])
         assert imitated or found["evening"]["bfloat16"] > 0
