@@ -167,7 +167,6 @@ show_table([{"model": name, "nats per token": f"{value:.3f}",
 
 # %% tags=["remove-cell"]
 assert math.isclose(uniform, math.log(V), rel_tol=1e-5)
-assert 8 < math.exp(counted) < 13
 assert 9.5 < math.exp(counted) < 11.5 and V ** 20 > 1e28
 
 # %% [markdown]
@@ -255,7 +254,6 @@ print(f"counted {counted:.3f}, learned {loss(learned, held_out):.3f}")
 
 # %% tags=["remove-cell"]
 assert abs(losses[0] - uniform) < 1e-3
-assert loss(learned, held_out) < counted + 0.1
 assert losses[0] - losses[60] > 4 * (losses[60] - losses[-1]) > 0
 assert abs(loss(learned, held_out) - counted) < 0.05
 

@@ -646,8 +646,9 @@ print(f"{full.vocab_size * full.n_embd:,} more parameters")
 # (the {term}`initialization`) matters. GPT-2 draws matrices from a normal
 # distribution with standard deviation 0.02, and starts biases at zero. The exact
 # number matters little, since norms stand before every part; but a norm adds a small
-# constant to what it divides by, beside which weights much smaller would be lost. (OpenAI's code has half of it for positions; this book, like `transformers`,
-# has not.) PyTorch's own default draws embeddings with standard deviation 1. (The
+# constant to what it divides by, beside which weights much smaller would be lost.
+# (OpenAI's code has half of it for positions; this book, like `transformers`, has
+# not.) PyTorch's own default draws embeddings with standard deviation 1. (The
 # recipe of 2023 had it for positions; what that did, [chapter 6](06_cheaper.ipynb)
 # shows.)
 #
@@ -1057,8 +1058,9 @@ assert large.embedding < 0.1 * large.total
 # %% [markdown]
 # It leaves out the attention scores, T by T of them, that belong to no weight. (Half
 # of these are masked, and a good kernel skips them. Papers mostly count all, and
-# so do we; [the notes](notes_scaling.ipynb) have both counts.) It counts the table of positions, the norms and the biases, which cost next
-# to nothing.
+# so do we; [the notes](notes_scaling.ipynb) have both counts.)
+# It counts the table of positions, the norms and the biases, which cost next to
+# nothing.
 #
 # The token table it counts rightly, if by luck: as an embedding it is only
 # looked up, but as the head it is a full matrix product, and nearly half of all

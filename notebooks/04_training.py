@@ -433,13 +433,14 @@ print(f"{clipped} of {len(steps)} steps were clipped")
 # %% [markdown]
 # ## Was it predicted?
 #
-# [Chapter 2](02_scaling_laws.ipynb) predicts the final loss without any of
-# these steps. Its *ladder* is a series of smaller models trained on the same
-# text; its *law* is a curve fitted to where they ended, in the number of
-# parameters and of tokens, above a floor that no size gets below, here the
-# stories' own entropy. Whole runs of the laptop scale were recorded, several seeds of
-# this chapter's recipe, `gpt2`, and of `modern`, that of [chapter 6](06_cheaper.ipynb);
-# and one by `modern` whose end had been predicted before it began. (A {term}`recipe` is how a model is made and trained.)
+# [Chapter 2](02_scaling_laws.ipynb) predicts the final loss without any of these
+# steps. Its *ladder* is a series of smaller models trained on the same text; its
+# *law* is a curve fitted to where they ended, in the number of parameters and of
+# tokens, above a floor that no size gets below, here the stories' own entropy.
+# Whole runs of the laptop scale were recorded, several seeds of this chapter's
+# recipe, `gpt2`, and of `modern`, that of [chapter 6](06_cheaper.ipynb); and one by
+# `modern` whose end had been predicted before it began. (A {term}`recipe` is how a
+# model is made and trained.)
 
 # %%
 from course_lib.measuring.bands import find_band
@@ -516,11 +517,9 @@ print(f"{books['parameters']:,} parameters, {shape['n_layer']} layers, "
 # %% mystnb={"figure": {"caption": "Held-out bits per byte on real books (recorded) and on the stories (this run). Diamonds are measured on all held-out text, the points before them on a sample.", "name": "fig-books-curve"}, "image": {"alt": "Two falling curves of bits per byte against tokens on a logarithmic axis. The one for books falls ever more slowly."}} tags=["hide-input"]
 curves = {"books": (books["validation_log"], "o-"),
           "stories": (log, "s-")}
-for (name, (records, style)), color in zip(curves.items(),
-                                           plots.PALETTE):
-    *part, whole = zip(*plots.curve(records[1:], "val_bits_per_byte"))
-    plt.plot(*zip(*part), style, markersize=3, color=color, label=name)
-    plt.plot(*whole, "D", fillstyle="none", color=color)
+for name, (records, style) in curves.items():
+    plots.plot_held_out(records[1:], style, "val_bits_per_byte",
+                        markersize=3, label=name)
 plt.xscale("log")
 plt.ylim(bottom=0)
 plots.count_axis("tokens seen")
@@ -1227,9 +1226,9 @@ assert gain < 0.5 * peaks["bfloat16"] / peaks["float32"]
 # The best is that of the fastest square product seen on this processor, whose
 # numbers stay in the caches while it is done again and again. None of these gets
 # near it: their numbers come from memory, and each sum in them is short. So a
-# processor's peak is not the speed of training. And bfloat16 gains less here than its instructions promise: the
-# faster the products, the more weighs what is not in them
-# ([chapter 6](06_cheaper.ipynb) has what it gains).
+# processor's peak is not the speed of training. And bfloat16 gains less here than
+# its instructions promise: the faster the products, the more weighs what is not in
+# them ([chapter 6](06_cheaper.ipynb) has what it gains).
 #
 # (bfloat16-costs)=
 # ## What does bfloat16 cost?

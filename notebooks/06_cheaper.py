@@ -89,14 +89,15 @@ for share in (GPU_MFU / 2, GPU_MFU):
 # GPU*; what follows assumes an MFU, the same as in the other chapters, and says
 # what half of it would come to.
 #
-# On a processor it was measured. The table says how many times as fast a step of ours is as
-# one of Hugging Face's `transformers`, of nanoGPT, which the recipe of 2023 followed,
-# and of our own trainer with one of its {ref}`tricks <on-a-processor>` left out: the
-# median of the rounds and, in brackets, the quartiles. bfloat16 gains most of all; what
-# compiling and keeping memory gain is of the size of what the rounds differ. The two
-# others run as their trainers do on a processor unless asked, in float32 and not
-# compiled. The last two lines are of an older processor, which has no instructions
-# for bfloat16, so that ours are steps in float32 as well.
+# On a processor it was measured. The table says how many times as fast a step of
+# ours is as one of Hugging Face's `transformers`, of nanoGPT, which the recipe of
+# 2023 followed, and of our own trainer with one of its
+# {ref}`tricks <on-a-processor>` left out: the median of the rounds and, in
+# brackets, the quartiles. bfloat16 gains most of all; what compiling and keeping
+# memory gain is of the size of what the rounds differ. The two others run as their
+# trainers do on a processor unless asked, in float32 and not compiled. The last two
+# lines are of an older processor, which has no instructions for bfloat16, so that
+# ours are steps in float32 as well.
 
 # %% tags=["hide-input"]
 step, plain = (load_result(f"training_step{name}.json")
@@ -676,14 +677,14 @@ assert all(min(of(name, on_books)) > min(begun) - 0.01
 # past the end of a sentence: a name in the first returns in the last.)
 #
 # The first weights are the largest step here too ({numref}`fig-savings-books`).
-# Packed rows alone are worse with one seed and a little better with the other. Normed
-# queries end lower on the stories and RMSNorm on the books, each by less than a
-# hundredth of a bit, and not on the other text. Without biases the model is worse here too, though by
-# less, and here with SwiGLU as well; `modern`, which has both, ends somewhat above
-# the best line. What differs is the middle. *Warm-up and decay* gives back part of
-# what the first weights had gained, *no dropout* is level with them again, and the
-# late decay is the first line clearly below. Seed by seed, most changes have the sign
-# that they had on the stories.
+# Packed rows alone are worse with one seed and a little better with the other.
+# Normed queries end lower on the stories and RMSNorm on the books, each by less
+# than a hundredth of a bit, and not on the other text. Without biases the model is
+# worse here too, though by less, and here with SwiGLU as well; `modern`, which has
+# both, ends somewhat above the best line. What differs is the middle. *Warm-up and
+# decay* gives back part of what the first weights had gained, *no dropout* is level
+# with them again, and the late decay is the first line clearly below. Seed by seed,
+# most changes have the sign that they had on the stories.
 #
 # ## Do longer runs and larger models save as much?
 #
@@ -1014,9 +1015,10 @@ assert abs(dollars(flop, CARD, enough) - 1) < 1e-9
 #
 # *Medium, 15 minutes.* Two runs of a line differ in nothing but the seed, and some
 # end far apart (the *seed variance*). But runs of one seed read the same text in
-# the same order, except where packing, the batch or the context changes it. So take each run's bits from those of the kept line before it *with the
-# same seed*, on stories and on books: four gains for each line. For which lines do
-# all four have one sign? And for how many would they, if no change did anything?
+# the same order, except where packing, the batch or the context changes it. So take
+# each run's bits from those of the kept line before it *with the same seed*, on
+# stories and on books: four gains for each line. For which lines do all four have
+# one sign? And for how many would they, if no change did anything?
 #
 # Solution (click to open):
 

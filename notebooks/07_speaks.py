@@ -161,9 +161,7 @@ loss = np.array([r["loss"] for r in log])
 smooth = np.array([loss[max(0, i - 4):i + 5].mean()
                    for i in range(len(loss))])
 plt.plot(seen, smooth, linewidth=1, label="training")
-*part, whole = zip(*plots.curve(held_out[1:], "val_loss"))
-dots, = plt.plot(*zip(*part), "o", markersize=4, label="held out")
-plt.plot(*whole, "D", fillstyle="none", color=dots.get_color())
+plots.plot_held_out(held_out[1:], "o", markersize=4, label="held out")
 says = second["forecast"]
 plt.errorbar(1.03 * spent["tokens"], says["loss"],
              [[says["loss"] - says["low"]],
@@ -221,11 +219,11 @@ assert wide["high"] - wide["low"] > 0.4
 # %% [markdown]
 # Inside the second bet's, and near its lower end: either the last tokens were worth
 # more than the ladder had said, or the copy, which had the batch of a longer plan,
-# ended too high. The first bet's rule, asked for the same length, lay a tenth of a nat too
-# high, and its interval is so wide that it could hardly miss. How near a run ends to
-# the middle says more about a law than whether it is inside. And the ladder without
-# its last run, the one that chapter 2 suspects, would have come nearer, four
-# hundredths of a nat too low.
+# ended too high. The first bet's rule, asked for the same length, lay a tenth of a
+# nat too high, and its interval is so wide that it could hardly miss. How near a
+# run ends to the middle says more about a law than whether it is inside. And the
+# ladder without its last run, the one that chapter 2 suspects, would have come
+# nearer, four hundredths of a nat too low.
 #
 # The last line and the end of {numref}`fig-long-run` show what a late decay is
 # for: such curves flatten, and then the small steps settle what the large ones
@@ -331,11 +329,11 @@ assert max(apart[1:]) < 0.01
 assert twins.budget[0] == ladder.budget.min()
 
 # %% [markdown]
-# Almost four tenths of a nat, with one seed each; where the ladder tried
-# two seeds they differ by less than a hundredth, its smallest budget apart. Smaller models on fewer tokens lie nearer
-# together ([the notes to chapter 2](notes_scaling.ipynb) have three such budgets).
-# But both runs have hardly begun, and what longer runs of one size do to the gap was
-# not measured.
+# Almost four tenths of a nat, with one seed each; where the ladder tried two seeds
+# they differ by less than a hundredth, its smallest budget apart. Smaller models on
+# fewer tokens lie nearer together ([the notes to chapter 2](notes_scaling.ipynb)
+# have three such budgets). But both runs have hardly begun, and what longer runs of
+# one size do to the gap was not measured.
 #
 # ## Does it follow what it reads?
 #

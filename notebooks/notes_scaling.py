@@ -121,14 +121,14 @@ for row in record["fit"]:
     assert ways["ours"]["objective"] <= row["objective"] * (1 + 1e-9)
     assert row is ways["ours"] or 1_000 < row["seconds"] / ways[
         "ours"]["seconds"] < 6_500
-assert {row["measured"] for row in record["bootstrap"][1:]} == {200}
-for row in record["fit"]:
     assert abs(row["objective"] / ways["ours"]["objective"] - 1) < 1e-6
+assert {row["measured"] for row in record["bootstrap"][1:]} == {200}
 
 # %% [markdown]
 # The same place, a thousand to six thousand times sooner. That makes the
 # {term}`bootstrap` cheap, for which the fit is repeated for thousands of
-# resamples. In the same run (the other ways did two hundred, and their times are scaled up):
+# resamples. In the same run (the other ways did two hundred, and their times are
+# scaled up):
 
 # %%
 show_table([{f"{record['resamples']:,} resamples": row["way"],
@@ -329,18 +329,19 @@ assert scale.model.vocab_size == 8 * load_preset(
 assert 600 < 60e6 / body < 650
 
 # %% [markdown]
-# In brackets after N: the parameters without embeddings. A larger vocabulary
-# adds parameters and hardly moves the best rate, so only without them does one
-# rule hold on books and on the stories of the other chapters, whose vocabulary is
-# an eighth of this one's. In brackets after the rule's rate: the nats that its
-# distance from the best one costs. It costs little where a run has more tokens
-# than parameters. The last line has fewer, and there the rule's rate is twice the
-# best. The published rule was fitted to models at least six hundred times as
-# large and to another optimizer; here its rates are seven to thirty times the best. (First weights
-# and steps can be scaled so that one rate serves every width, as {cite:t}`lingle2024`
-# tried from two million parameters to ten billion. Ours are not, so a rate of his
-# grid is no rate of ours.) The batch is that of Li and others, $0.58\,D^{0.571}$
-# tokens, or less where a run would have fewer than a thousand steps.
+# In brackets after N: the parameters without embeddings. A larger vocabulary adds
+# parameters and hardly moves the best rate, so only without them does one rule hold
+# on books and on the stories of the other chapters, whose vocabulary is an eighth
+# of this one's. In brackets after the rule's rate: the nats that its distance from
+# the best one costs. It costs little where a run has more tokens than parameters.
+# The last line has fewer, and there the rule's rate is twice the best. The
+# published rule was fitted to models at least six hundred times as large and to
+# another optimizer; here its rates are seven to thirty times the best. (First
+# weights and steps can be scaled so that one rate serves every width, as
+# {cite:t}`lingle2024` tried from two million parameters to ten billion. Ours are
+# not, so a rate of his grid is no rate of ours.) The batch is that of Li and
+# others, $0.58\,D^{0.571}$ tokens, or less where a run would have fewer than a
+# thousand steps.
 #
 # In the ladder's smallest budget one size was trained with half the rule's rate
 # and with twice as much. And in the middle of every valley a second run had
@@ -490,7 +491,6 @@ sizes_far = sorted(k * goal**a for k, a in with_all)
 assert growths[0] > 0.5 and 4 < sizes_far[-1] / sizes_far[0] < 6
 assert 0.7 < without[1] < 0.8 and without[1] > growths[-1]
 assert low < 0.54 and 0.5 < growths[0] < 0.6
-assert 1.8 < np.log10(goal / ladder.budget.max()) < 2.5
 assert growths[0] == answers["1, envelope"][1] < 0.57
 assert 170 < goal / ladder.budget.max() < 200
 assert (1 - body / kept.N)[kept.N.argmin()] > 0.95
@@ -544,10 +544,10 @@ assert 0.37 < gaps[-1] < 0.4
 
 # %% [markdown]
 # The gap grows, over three powers of ten in compute, from less than the distance
-# between two seeds to almost four tenths of a nat. One reason may be that the smallest models are mostly an
-# embedding table, which both recipes train with AdamW, so that Muon and rotary
-# positions have little to work on. A recipe is not to be judged on the smallest
-# rungs of a ladder.
+# between two seeds to almost four tenths of a nat. One reason may be that the
+# smallest models are mostly an embedding table, which both recipes train with
+# AdamW, so that Muon and rotary positions have little to work on. A recipe is not
+# to be judged on the smallest rungs of a ladder.
 #
 # ## What does a known floor do?
 #
@@ -596,7 +596,6 @@ assert promised["gpt2", True].low < ended["gpt2"] < \
     promised["gpt2", True].high
 assert told.high - told.loss > 0.05
 _, N, D = asked["modern"]
-assert 6 < 6 * N * D / steps.budget.max() < 10
 assert 7.5 < 6 * N * D / steps.budget.max() < 8.5
 
 # %% [markdown]
@@ -731,7 +730,8 @@ plt.show()
 #
 # The ladder of chapter 2 was built on that: budgets over a factor of a hundred
 # instead of eight, a rate for each rung by a rule that sweeps have found, a batch by a
-# published one, and an interval that contains what the law was off by when budgets were held back.
+# published one, and an interval that contains what the law was off by when budgets
+# were held back.
 #
 # ## A checklist
 #

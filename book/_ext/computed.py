@@ -10,6 +10,7 @@ import json
 import re
 import shlex
 import textwrap
+from functools import cache
 from pathlib import Path
 
 from outcomes import outcome
@@ -225,10 +226,12 @@ def recorded_runs() -> str:
     return "\n\n".join(map(_recorded, sorted(RESULTS.glob("*.json"))))
 
 
-def _shows(script: str, name: str) -> bool:
-    """Whether a string of the script, maybe one with a field, is the name."""
-    return any(re.fullmatch(re.sub(r"{\w+}", r"\\w*", written), name)
-               for written in re.findall(r'"([\w{}]+\.json)"', script))
+@cache
+def _shown() -> dict[Path, list[str]]:
+    """By chapter, patterns of the records that it names, some with a field."""
+    return {script: [re.sub(r"{\w+}", r"\\w*", written) for written in
+                     re.findall(r'"([\w{}]+\.json)"', script.read_text())]
+            for script in sorted(REPO.glob("notebooks/[0-9n]*.py"))}
 
 
 def _recorded(path: Path) -> str:
@@ -241,8 +244,8 @@ def _recorded(path: Path) -> str:
         rows.append(["made by", "<br>".join(f"`{line}`" for line
                                             in record["commands"])])
     shown = [f"{{doc}}`../notebooks/{script.stem}`"
-             for script in sorted(REPO.glob("notebooks/[0-9n]*.py"))
-             if _shows(script.read_text(), path.name)]
+             for script, patterns in _shown().items()
+             if any(re.fullmatch(one, path.name) for one in patterns)]
     if shown:
         rows.append(["shown in", ", ".join(shown)])
     rows.append(["came out", outcome(path.stem, record)])

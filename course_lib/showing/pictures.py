@@ -69,7 +69,7 @@ def draw_stream(model: GPT, ids, name_of):
     ax.set(ylabel="length of the vector",
            ylim=(0, 1.35 * max(*sums, *lengths)))
     ax.grid(axis="x", visible=False)
-    ax.legend(fontsize=9, loc="upper left")
+    ax.legend(loc="upper left")
     return figure
 
 
@@ -179,6 +179,6 @@ def draw_memory(model: GPT, ids, targets):
                   fontsize=9)
     ax.set_ylabel("MB for the backward pass")
     ax.grid(axis="x", visible=False)
-    ax.legend(fontsize=9)
+    ax.legend()
     return figure
 

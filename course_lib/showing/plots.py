@@ -48,19 +48,27 @@ def curve(log, key="loss"):
             [record[key] for record in records])
 
 
+def plot_held_out(log, style, key="val_loss", ax=None, whole=None, **options):
+    """A field of a whole run's held-out measurements over tokens. The last
+    stands apart as a diamond, labelled `whole`: it is of all held-out text,
+    the others of a sample, which may be easier or harder."""
+    ax = ax or plt.gca()
+    tokens, values = curve(log, key)
+    line, = ax.plot(tokens[:-1], values[:-1], style, **options)
+    ax.plot(tokens[-1:], values[-1:], "D", color=line.get_color(),
+            markersize=7, fillstyle="none", label=whole)
+
+
 def plot_loss(log, ax=None, label="run", color=PALETTE[0], every=1):
     """Training loss (thin) and validation loss (dots) over tokens of a whole
-    run. The last dot stands apart: it is of all held-out text, the others of
-    a sample, which may be easier or harder."""
+    run."""
     ax = ax or plt.gca()
     tokens, losses = curve(log)
     ax.plot(tokens[::every], losses[::every], color=color, alpha=0.6,
             linewidth=1, label=f"{label}, training")
-    tokens, losses = curve(log, "val_loss")
-    ax.plot(tokens[:-1], losses[:-1], "o-", color=color, markersize=4,
-            label=f"{label}, validation on a sample")
-    ax.plot(tokens[-1:], losses[-1:], "D", color=color, markersize=7,
-            fillstyle="none", label=f"{label}, validation on all")
+    plot_held_out(log, "o-", ax=ax, color=color, markersize=4,
+                  label=f"{label}, validation on a sample",
+                  whole=f"{label}, validation on all")
     count_axis("tokens seen", ax)
     ax.set_ylabel("loss (nats per token)")
     return ax

@@ -119,11 +119,19 @@ def test_no_measurement_is_typed_by_hand(page):
     assert typed(page.read_text()) == []
 
 
+def blocks(source: str) -> list[tuple[bool, str]]:
+    """(whether it is Markdown, text) of neighbouring cells of one kind."""
+    cells = [cell.partition("\n")
+             for cell in re.split(r"^# %%", source, flags=re.M)[1:]]
+    return [(told, "\n".join(body for *_, body in group))
+            for told, group in groupby(
+                cells, lambda cell: cell[0].startswith(" [markdown]"))]
+
+
 def words(chapter: Path) -> str:
     """The Markdown of a chapter, without its questions and formulas."""
-    cells = re.split(r"^# %%", chapter.read_text(), flags=re.M)
-    lines = "\n".join(cell.partition("\n")[2] for cell in cells
-                      if cell.startswith(" [markdown]"))
+    lines = "\n".join(text for told, text in blocks(chapter.read_text())
+                      if told)
     text = NOT_PROSE.sub(" ", re.sub(r"^# ?", "", lines, flags=re.M))
     return FORMULA.sub(" ", text)
 
@@ -172,14 +180,9 @@ RATIO = re.compile(
 def unheld(chapter: str, spelled) -> list[str]:
     """Ratios in the prose of a chapter's source that stand in none of the
     phrases and beside no cell with an assertion."""
-    cells = [cell.partition("\n") for cell in
-             re.split(r"^# %%", chapter, flags=re.M)[1:]]
-    blocks = [(told, "\n".join(body for *_, body in group))
-              for told, group in groupby(
-                  cells, lambda cell: cell[0].startswith(" [markdown]"))]
-    found = []
-    for i, (told, text) in enumerate(blocks):
-        beside = blocks[max(0, i - 1)][1], blocks[i + 1:i + 2]
+    found, cells = [], blocks(chapter)
+    for i, (told, text) in enumerate(cells):
+        beside = cells[max(0, i - 1)][1], cells[i + 1:i + 2]
         if not told or "assert" in str(beside):
             continue
         text = re.sub(r"^# ?", "", text, flags=re.M)
